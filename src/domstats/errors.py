@@ -1,0 +1,241 @@
+"""Every exception domstats raises, in one tree. The class says whose fault it is, the attributes hold the facts.
+
+DomstatsError
+├── UsageError               the caller's: what was asked for does not exist or makes no sense
+│   ├── UnknownDomain        (also a KeyError)
+│   ├── UnknownField         (also a KeyError)
+│   ├── UnknownGroup         (also a ValueError)
+│   ├── MixedTypes           (also a TypeError) one column, several wire types
+│   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
+│   └── BadUri               (also a ValueError)
+├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
+├── ConnectError             the surroundings': nothing could be reached
+│   ├── NoSocket
+│   └── SocketDenied
+├── ConnectionLost           the peer went away in the middle
+├── DeadlineExceeded         (also a TimeoutError)
+├── ProtocolError            the peer's: bytes that are not what the protocol says
+│   ├── Truncated            fewer bytes than they announce
+│   ├── LimitExceeded        a length or count over its limit
+│   └── BadValue             a value that has no meaning
+├── RemoteError              libvirt's own report, with its code and text
+│   └── NoDomain, NoSupport, AccessDenied, StatsUnsupported, ReplyTooLarge
+└── MissingDependency        an optional package is not installed
+"""
+
+from __future__ import annotations
+
+
+class DomstatsError(Exception):
+    """Root of all errors raised by domstats."""
+
+
+class UsageError(DomstatsError):
+    """What was asked for does not exist or makes no sense."""
+
+
+class UnknownDomain(UsageError, KeyError):
+    """No such domain. `domain` is what was asked for."""
+
+    def __init__(self, domain: object) -> None:
+        super().__init__(domain)
+        self.domain = domain
+
+    def __str__(self) -> str:
+        return f"no domain {self.domain!r}; 'domstats get' without a name shows which there are"
+
+
+class UnknownField(UsageError, KeyError):
+    """The record (or every record) lacks this key. `key` is what was asked for."""
+
+    def __init__(self, key: str, where: str = "") -> None:
+        super().__init__(key, where)
+        self.key, self.where = key, where
+
+    def __str__(self) -> str:
+        return f"no value {self.key!r}" + (f" in {self.where}" if self.where else "")
+
+
+class UnknownGroup(UsageError, ValueError):
+    """No statistics group of that name. `group` is what was asked for, `known` what there is."""
+
+    def __init__(self, group: str, known: tuple[str, ...]) -> None:
+        super().__init__(group, known)
+        self.group, self.known = group, known
+
+    def __str__(self) -> str:
+        return f"no statistics group {self.group!r}; known are {', '.join(self.known)}, or a bit number"
+
+
+class MixedTypes(UsageError, TypeError):
+    """A column whose values have different wire types. `types` are their names, `key` is the column."""
+
+    def __init__(self, key: str, types: tuple[str, ...]) -> None:
+        super().__init__(key, types)
+        self.key, self.types = key, types
+
+    def __str__(self) -> str:
+        return f"column {self.key!r} mixes the types {', '.join(self.types)}; read it record by record"
+
+
+class NotACounter(UsageError, TypeError):
+    """A rate was asked of a value that is not a counter. `kind` is what the catalogue says it is."""
+
+    def __init__(self, key: str, kind: str) -> None:
+        super().__init__(key, kind)
+        self.key, self.kind = key, kind
+
+    def __str__(self) -> str:
+        return f"{self.key!r} is a {self.kind}, only counters have rates"
+
+
+class BadUri(UsageError, ValueError):
+    """A URI that cannot be used. `uri` is the text, `why` the fault in it."""
+
+    def __init__(self, uri: str, why: str) -> None:
+        super().__init__(uri, why)
+        self.uri, self.why = uri, why
+
+    def __str__(self) -> str:
+        return f"cannot use the URI {self.uri!r}: {self.why}"
+
+
+class NoRate(DomstatsError, LookupError):
+    """There is no rate. `reason` is one of `domstats.model.rates.Reason`."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key, self.reason = key, reason
+
+    def __str__(self) -> str:
+        return f"no rate for {self.key!r}: {self.reason}"
+
+
+class ConnectError(DomstatsError):
+    """Nothing could be reached. `tried` lists the socket paths, in order."""
+
+    def __init__(self, message: str, tried: tuple[str, ...] = ()) -> None:
+        super().__init__(message, tried)
+        self.message, self.tried = message, tried
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NoSocket(ConnectError):
+    """No daemon listens at any of the sockets tried."""
+
+
+class SocketDenied(ConnectError):
+    """The socket is there, but this user may not connect to it."""
+
+
+class ConnectionLost(DomstatsError):
+    """The daemon closed the connection, or it broke. `during` names the call that was under way."""
+
+    def __init__(self, message: str, during: str = "") -> None:
+        super().__init__(message, during)
+        self.message, self.during = message, during
+
+    def __str__(self) -> str:
+        return self.message + (f" during {self.during}" if self.during else "")
+
+
+class DeadlineExceeded(DomstatsError, TimeoutError):
+    """A wait ended by its deadline. `seconds` is the deadline, `during` what was waited for."""
+
+    def __init__(self, during: str, seconds: float) -> None:
+        super().__init__(during, seconds)
+        self.during, self.seconds = during, seconds
+
+    def __str__(self) -> str:
+        return f"no answer to {self.during} within {self.seconds:g} s"
+
+
+class ProtocolError(DomstatsError):
+    """Bytes that are not what the protocol says. `offset` is where in the packet or body, `field` what was read."""
+
+    def __init__(self, field: str, offset: int, why: str) -> None:
+        super().__init__(field, offset, why)
+        self.field, self.offset, self.why = field, offset, why
+
+    def __str__(self) -> str:
+        return f"{self.why} (reading {self.field} at byte {self.offset})"
+
+
+class Truncated(ProtocolError):
+    """Fewer bytes than they announce."""
+
+
+class LimitExceeded(ProtocolError):
+    """A length or count over the protocol's limit."""
+
+
+class BadValue(ProtocolError):
+    """A value that has no meaning where it stands, or bytes left over."""
+
+
+class RemoteError(DomstatsError):
+    """libvirt's own report of a failure.
+
+    `code` is its virErrorNumber, `domain` its virErrorDomain (the subsystem), `text` its message. A code with a class
+    of its own (below) is raised as that class; every other code as RemoteError.
+    """
+
+    def __init__(self, code: int, domain: int, text: str) -> None:
+        super().__init__(code, domain, text)
+        self.code, self.domain, self.text = code, domain, text
+
+    def __str__(self) -> str:
+        return f"libvirt: {self.text} (error {self.code})"
+
+
+class NoSupport(RemoteError):
+    """Code 3: the hypervisor driver has no such call."""
+
+
+class AccessDenied(RemoteError):
+    """Codes 29, 45, 88 and 94: the connection may not do this."""
+
+
+class ReplyTooLarge(RemoteError):
+    """Code 39 with libvirt's text for a reply over 32 MiB: ask for fewer domains at a time."""
+
+
+class NoDomain(RemoteError):
+    """Code 42: no such domain."""
+
+
+class StatsUnsupported(RemoteError):
+    """Code 74: ENFORCE was set and a group asked for is not supported."""
+
+
+REMOTE_ERRORS: dict[int, type[RemoteError]] = {
+    3: NoSupport,
+    29: AccessDenied,
+    42: NoDomain,
+    45: AccessDenied,
+    74: StatsUnsupported,
+    88: AccessDenied,
+    94: AccessDenied,
+}
+RPC_ERROR = 39
+TOO_LARGE_TEXT = "Unable to encode message payload"
+
+
+def remote_error(code: int, domain: int, text: str) -> RemoteError:
+    """The exception for an error libvirt reported."""
+    if code == RPC_ERROR and TOO_LARGE_TEXT in text:
+        return ReplyTooLarge(code, domain, text)
+    return REMOTE_ERRORS.get(code, RemoteError)(code, domain, text)
+
+
+class MissingDependency(DomstatsError):
+    """An optional package is not installed. `package` is its name, `extra` the extra of ours that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(package, extra)
+        self.package, self.extra = package, extra
+
+    def __str__(self) -> str:
+        return f"this needs {self.package}: pip install 'domstats[{self.extra}]'"
