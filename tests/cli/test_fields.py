@@ -1,0 +1,121 @@
+"""`domstats fields`: what it prints, finds and refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner, Result
+
+from domstats.catalog.fields import FIELDS
+from domstats.cli.fields import command
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(command, args)
+
+
+def on_a_terminal(columns: int, *args: str) -> list[str]:
+    """The lines the command prints on a terminal of that width; not more than 4 KiB, or nobody would read them."""
+    code = f"from domstats.cli.fields import command; command({list(args)!r})"
+    environment = os.environ | {"COLUMNS": str(columns), "PYTHONPATH": os.pathsep.join(sys.path)}
+    screen, terminal = os.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", code], stdout=terminal, env=environment, check=True, timeout=60)
+    finally:
+        os.close(terminal)
+    printed = b""
+    # Linux ends a terminal nobody writes to any more with an error.
+    with contextlib.suppress(OSError):
+        while block := os.read(screen, 4096):
+            printed += block
+    os.close(screen)
+    return printed.decode().splitlines()
+
+
+def test_one_line_a_field() -> None:
+    result = run()
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [field.pattern for field in FIELDS]
+    assert [line.split(maxsplit=5) for line in lines] == [
+        [f.pattern, "|".join(f.types), f.unit or "-", f.kind.value, f.since, f.help] for f in FIELDS
+    ]
+
+
+def test_columns_are_aligned() -> None:
+    assert run("balloon.r*").stdout == "balloon.rss  ullong  KiB  gauge  2.1.0  Host memory the emulator occupies.\n"
+    lines = run("block").stdout.splitlines()
+    starts = {line.index(f.help) for line, f in zip(lines, (f for f in FIELDS if f.group == "block"), strict=True)}
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize("pattern", ["vcpu.3.time", "vcpu.<id>.time", "*.<id>.time", "D>.TIME"])
+def test_one_field(pattern: str) -> None:
+    result = run(pattern)
+    assert result.exit_code == 0
+    assert result.stdout == "vcpu.<id>.time  ullong  ns  counter  1.2.9  CPU time of the vCPU.\n"
+
+
+def test_a_group() -> None:
+    patterns = [line.split()[0] for line in run("vm").stdout.splitlines()]
+    assert patterns == ["vm.<name>.sum", "vm.<name>.cur", "vm.<name>.max"]
+
+
+def test_json() -> None:
+    result = run("-f", "json")
+    assert result.exit_code == 0
+    objects = json.loads(result.stdout)
+    assert [one["pattern"] for one in objects] == [field.pattern for field in FIELDS]
+    assert objects[0].keys() == {"group", "pattern", "types", "unit", "kind", "since", "help", "note"}
+
+
+def test_json_of_one_field() -> None:
+    (one,) = json.loads(run("--format", "json", "vcpu.0.halt_poll_fail_ns.sum").stdout)
+    assert one["pattern"] == "vcpu.<id>.<name>.sum"
+    assert one["types"] == ["ullong", "boolean"]
+    assert (one["unit"], one["kind"], one["group"]) == ("ns", "counter", "vcpu")
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+@pytest.mark.parametrize("pattern", ["nothing", "no*thing", "\x1b[31m", "zwei\nZeilen", "\udcff"])
+def test_no_match(form: str, pattern: str) -> None:
+    result = run("-f", form, pattern)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert repr(pattern) in line
+    assert "\x1b" not in line
+    assert "dirtyrate" in line, "it says which groups there are"
+
+
+@pytest.mark.parametrize("args", [["-f", "yaml"], ["vcpu", "block"], ["--nonsense"]])
+def test_wrong_use(args: list[str]) -> None:
+    result = run(*args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_terminal_lines_are_headed_and_cut() -> None:
+    lines = on_a_terminal(60, "vcpu")
+    assert lines[0].split() == ["field", "type", "unit", "kind", "since", "meaning"][: len(lines[0].split())]
+    assert len(lines) == 1 + sum(field.group == "vcpu" for field in FIELDS)
+    assert max(map(len, lines)) == 60
+    assert lines[0].index("unit") == lines[1].index("-")
+
+
+def test_wide_terminal_cuts_nothing() -> None:
+    lines = on_a_terminal(500, "cpu.time")
+    assert lines == [
+        "field     type    unit  kind     since  meaning",
+        "cpu.time  ullong  ns    counter  1.2.9  CPU time of the domain, emulator included.",
+    ]
+
+
+def test_narrow_terminal_loses_only_the_meaning() -> None:
+    assert on_a_terminal(5, "cpu.time")[1].split() == ["cpu.time", "ullong", "ns", "counter", "1.2.9"]
