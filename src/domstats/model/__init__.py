@@ -1,0 +1,1 @@
+"""Statistics as values: typed parameters, layouts, snapshots, columns, rates. No I/O and no clock."""

@@ -1,0 +1,56 @@
+"""When and from where a snapshot's values came: a status a record, a time and a source for each of its groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from domstats.catalog.groups import GROUP_NAMES
+
+
+class Status(IntEnum):
+    """How a domain's record stands."""
+
+    FRESH = 0
+    """Every group asked for is no older than its period plus the deadline."""
+    PARTIAL = 1
+    """It answered in time, but a group that needs the guest's monitor is missing."""
+    BLOCKED = 2
+    """A call that asked it hangs, or its monitor has been occupied for too long."""
+    STALE = 3
+    """Not obtained, for a reason that is not the guest's."""
+    GONE = 4
+    """The domain exists no longer; said in exactly one snapshot."""
+
+    @property
+    def label(self) -> str:
+        """The word used in every format: fresh, partial, blocked, stale, gone."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampling:
+    """Arrays with a row for each record; `times` and `sources` have a column for each of GROUP_NAMES."""
+
+    status: npt.NDArray[np.uint8]
+    times: npt.NDArray[np.float64]
+    """When the group was sampled, in seconds since the epoch; NaN where it never was."""
+    sources: npt.NDArray[np.uint8]
+    """Index into source_names."""
+    source_names: tuple[str, ...]
+
+    @classmethod
+    def of_one_poll(
+        cls, records: int, time: float, source: str, status: npt.NDArray[np.uint8] | None = None
+    ) -> Sampling:
+        """Everything at one time from one source; takes no memory but the statuses."""
+        shape = (records, len(GROUP_NAMES))
+        return cls(
+            status if status is not None else np.broadcast_to(np.uint8(Status.FRESH), records),
+            np.broadcast_to(np.float64(time), shape),
+            np.broadcast_to(np.uint8(0), shape),
+            (source,),
+        )

@@ -1,0 +1,108 @@
+"""Derived figures, each from a record whose answer can be worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from domstats.model.derived import Figures
+from domstats.model.domain import Domain
+from domstats.model.params import ParamType, TypedParameter
+from domstats.model.snapshot import Snapshot
+
+P, T = TypedParameter, ParamType
+SECOND = 10**9
+BOTH = Domain("vm", "00000000-0000-0000-0000-000000000001", 1)
+OFF = Domain("off", "00000000-0000-0000-0000-000000000002", None)
+
+
+def busy(seconds: int) -> list[TypedParameter]:
+    """Two vCPUs, one busy and the other half of the time, a quarter of a second stolen from one; two disks, one NIC."""
+    values = {
+        "cpu.time": seconds * SECOND * 8 // 5,
+        "vcpu.0.time": seconds * SECOND,
+        "vcpu.0.delay": 0,
+        "vcpu.1.time": seconds * SECOND // 2,
+        "vcpu.1.delay": seconds * SECOND // 4,
+        "block.0.rd.bytes": seconds * 1000,
+        "block.0.wr.bytes": seconds * 10,
+        "block.1.rd.bytes": seconds * 2000,
+        "block.1.wr.bytes": 0,
+        "net.0.rx.bytes": seconds * 7,
+        "net.0.tx.bytes": seconds * 9,
+    }
+    names = [P("block.0.name", T.STRING, "vda"), P("block.1.name", T.STRING, "vdb"), P("net.0.name", T.STRING, "tap0")]
+    vcpus = P("vcpu.current", T.UINT, 2)
+    return [vcpus, *names, *(P(key, T.ULLONG, value) for key, value in values.items())]
+
+
+def figures(before: list[TypedParameter] | None, now: list[TypedParameter], host_cpus: int | None = 8) -> Figures:
+    later = Snapshot.of_params([(BOTH, now), (OFF, [])], time=20.0, host_cpus=host_cpus)
+    if before is None:
+        return Figures(later)
+    return Figures(later, later.rates(Snapshot.of_params([(BOTH, before), (OFF, [])], time=10.0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cpu_percent", 160.0),
+        ("cpu_guest_percent", 75.0),
+        ("cpu_host_percent", 20.0),
+        ("steal_percent", 12.5),
+        ("disk_read", 3000.0),
+        ("disk_write", 10.0),
+        ("net_receive", 7.0),
+        ("net_transmit", 9.0),
+    ],
+)
+def test_figures_from_rates(name: str, value: float) -> None:
+    values, known = getattr(figures(busy(10), busy(20)), name)
+    assert values[0] == pytest.approx(value)
+    assert known.tolist() == [True, False]
+    assert not getattr(figures(None, busy(20)), name)[1].any(), "one snapshot has no rates"
+
+
+def test_share_of_the_host_needs_its_number_of_processors() -> None:
+    assert not figures(busy(10), busy(20), host_cpus=None).cpu_host_percent[1].any()
+
+
+def test_a_sum_is_known_only_when_every_device_is() -> None:
+    before = [param for param in busy(10) if not param.name.startswith("block.1.")]
+    assert not figures(before, busy(20)).disk_read[1][0]
+    assert figures(before, busy(20)).net_receive[1][0]
+
+
+def memory(**values: int) -> Figures:
+    return figures(None, [P(f"balloon.{key.replace('_', '-')}", T.ULLONG, value) for key, value in values.items()])
+
+
+def test_memory_as_the_guest_counts_it() -> None:
+    found = memory(current=9000, last_update=5, available=8000, usable=3000, unused=1000, rss=7777)
+    assert found.memory_used[0][0] == 5000 * 1024
+    assert found.memory_total[0][0] == 8000 * 1024
+    assert found.memory_source == ["guest", ""]
+    assert not found.balloon_off.any()
+
+
+def test_memory_of_an_old_guest_driver() -> None:
+    assert memory(current=9000, last_update=5, available=8000, unused=1000, rss=7777).memory_used[0][0] == 7000 * 1024
+
+
+def test_memory_where_balloon_statistics_are_off() -> None:
+    found = memory(current=9000, last_update=0, available=8000, usable=3000, rss=7777)
+    assert found.memory_used[0][0] == 7777 * 1024
+    assert found.memory_total[0][0] == 9000 * 1024
+    assert found.memory_source == ["rss", ""]
+    assert found.balloon_off.tolist() == [True, False]
+
+
+def test_memory_the_guest_cannot_mean() -> None:
+    found = memory(current=9000, last_update=5, available=10, usable=3000, rss=7777)
+    assert found.memory_source == ["rss", ""]
+
+
+def test_memory_nobody_knows() -> None:
+    found = memory(current=9000)
+    assert not found.memory_used[1].any()
+    assert found.memory_total[1].tolist() == [True, False]
+    assert found.memory_source == ["", ""]
