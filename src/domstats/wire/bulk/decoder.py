@@ -1,0 +1,71 @@
+"""ReplyDecoder: reply bodies to snapshots, remembering from one to the next."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+
+from domstats.errors import Truncated
+from domstats.model.snapshot import Snapshot
+from domstats.wire.bulk.limits import RECORDS_MAX
+from domstats.wire.bulk.plan import Plan
+from domstats.wire.bulk.scan import Known, Scan
+from domstats.wire.bulk.template import Template, Words
+
+_PLANS_WORDS = 1 << 24
+"""How many words of reply the remembered plans may cover: two replies of the largest size, or any number of slices."""
+_HINT_BYTES = 48
+"""Up to here a body holds its count and the beginning of the first domain, and no number that changes: 32 bytes and the
+name stand before the first parameter, whose own name and type take 20."""
+_HINTS_MAX = 4096
+
+
+class ReplyDecoder:
+    """Decodes bodies of replies from one daemon: whole ones, slices, any subset of the domains in any order.
+
+    A domain's place in the snapshots is where it was first seen. A record that is as it was but for its numbers costs
+    a comparison and a gather; one that changed is read anew alone, and so is each new one.
+    """
+
+    def __init__(self) -> None:
+        self._known = Known()
+        self._plans: OrderedDict[tuple[Template, ...], Plan] = OrderedDict()
+        self._hints: dict[tuple[int, bytes], Plan] = {}
+        """By length and beginning of a body: a guess that costs nothing, and the plan itself proves it."""
+
+    def decode(
+        self, body: bytes | bytearray | memoryview, *, time: float = 0.0, source: str = "", host_cpus: int | None = None
+    ) -> Snapshot:
+        """The snapshot in a body (a reply's payload), taken at `time` (seconds since the epoch) from `source`.
+
+        Raises Truncated, LimitExceeded or BadValue, which name the field and its offset in the body.
+        """
+        if len(body) % 4:
+            raise Truncated("body", len(body), f"a body of {len(body)} bytes is no whole number of 32-bit words")
+        words: Words = np.frombuffer(body, np.uint32)
+        hint = (len(body), bytes(body[:_HINT_BYTES]))
+        plan = self._hints.get(hint)
+        if plan is None or not plan.matches(words):
+            plan, words = Scan(bytes(body), self._known, self._plan_of).run()
+            self._make_room(plan)
+            self._hints[hint] = plan
+        return Snapshot.of_one_poll(plan.layout, plan.read(words), time=time, source=source, host_cpus=host_cpus)
+
+    def _plan_of(self, templates: list[Template]) -> Plan:
+        identity = tuple(templates)
+        plan = self._plans.get(identity)
+        if plan is None:
+            plan = self._plans[identity] = Plan(templates)
+        self._plans.move_to_end(identity)
+        return plan
+
+    def _make_room(self, plan: Plan) -> None:
+        crowded = len(self._known) > 2 * RECORDS_MAX
+        if crowded:  # domains come and go for years: keep those of this reply
+            self._known.only([Template.of(record) for record in plan.layout.records])
+        while len(self._plans) > 1 and (crowded or sum(each.words for each in self._plans.values()) > _PLANS_WORDS):
+            self._plans.popitem(last=False)
+            self._hints.clear()
+        if len(self._hints) > _HINTS_MAX:
+            self._hints.clear()
