@@ -1,0 +1,34 @@
+# Every target does its own set-up. PYTHON chooses the interpreter of the virtual environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint bench peers clean
+
+run: $(VENV)/run.stamp
+	@tools/run $(BIN)/domstats
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m bench $(ARGS)
+
+peers: $(VENV)/dev.stamp
+	DOMSTATS_PEERS=1 $(BIN)/python -m pytest tests/peers $(ARGS)
+
+$(VENV)/run.stamp: pyproject.toml tools/environment
+	@tools/environment $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml tools/environment
+	@tools/environment $(PYTHON) $(VENV) dev
+	@touch $@ $(VENV)/run.stamp
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

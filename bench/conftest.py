@@ -1,0 +1,74 @@
+"""What the benchmarks share: the captured reply, and a daemon that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from captures import POLL1, POLL2, capture
+from fake_daemon import FakeDaemon
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+LIBVIRT_PYTHON = """
+import json, sys, time
+import libvirt
+conn = libvirt.openReadOnly(sys.argv[1])
+times = []
+for _ in range(12):
+    began = time.process_time()
+    stats = conn.getAllDomainStats(0, 0)
+    del stats
+    times.append(time.process_time() - began)
+print(json.dumps({"cpu": times, "version": libvirt.getVersion()}))
+"""
+
+
+@pytest.fixture(scope="session")
+def bodies() -> tuple[bytes, bytes]:
+    """Two captured replies of the same 1,024 guests, 15 s apart."""
+    return capture(POLL1), capture(POLL2)
+
+
+@pytest.fixture(scope="session")
+def daemon_uri(tmp_path_factory: pytest.TempPathFactory, bodies: tuple[bytes, bytes]) -> Iterator[str]:
+    """URI of a daemon that answers every bulk call with the captured reply, in a thread of its own."""
+    path = tmp_path_factory.mktemp("daemon") / "sock"
+    ready, done = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with FakeDaemon(path, bulk=bodies[0]):
+            ready.set()
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    ready.wait()
+    yield f"qemu+unix:///system?socket={path}"
+    done.set()
+    thread.join()
+
+
+@pytest.fixture
+def libvirt_python(daemon_uri: str) -> Callable[[], dict[str, Any]]:
+    """Runs libvirt-python's getAllDomainStats against the daemon; its own CPU seconds, a call each."""
+    if subprocess.run([SYSTEM_PYTHON, "-c", "import libvirt"], check=False, capture_output=True).returncode:
+        pytest.skip("libvirt-python is not installed (Debian: python3-libvirt)")
+
+    def run() -> dict[str, Any]:
+        command = [SYSTEM_PYTHON, "-c", LIBVIRT_PYTHON, daemon_uri]
+        result: dict[str, Any] = json.loads(
+            subprocess.run(command, check=True, capture_output=True, timeout=120).stdout
+        )
+        return result
+
+    return run

@@ -1,0 +1,87 @@
+"""The table: each row is a ratio of two figures of the same run, with what it must be at least or at most."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: `other` divided by `ours`, or a plain figure where there is no other."""
+
+    title: str
+    ours: str
+    other: str = ""
+    at_least: float | None = None
+    """The ratio must be at least this."""
+    at_most: float | None = None
+    """The figure in `unit`, or the ratio ours/other where there is an other, must be at most this."""
+    unit: str = ""
+    scale: float = 1.0
+    """Figures are seconds of the benchmark times this."""
+
+
+ROWS = (
+    Row("decode 1,024 guests, layout known: libvirt-python's client CPU / ours", "decode_known", "libvirt_python", 40),
+    Row("decode the same in slices of 32", "decode_slices", "libvirt_python", 20),
+    Row("decode the same in an order not seen before", "decode_shuffled", "libvirt_python", 20),
+    Row("decode, layout known: lxml parsing the same content", "decode_known", "parse_lxml", 20),
+    Row("decode, layout known: orjson parsing the same content", "decode_known", "parse_orjson", 20),
+    Row("decode, layout known: msgspec parsing the same content", "decode_known", "parse_msgspec"),
+    Row("decode, layout known: a memcpy of the reply", "decode_known", "memcpy", at_most=10),
+    Row("decode, nothing known, against libvirt-python", "decode_cold", "libvirt_python", at_most=1.5),
+    Row("decode, one guest changed its structure, against libvirt-python", "decode_one_changed", "libvirt_python"),
+    Row("whole client (socket, packet, decode), CPU, against libvirt-python", "client_whole", "libvirt_python"),
+    Row("encode the reply: libvirt-python decoding it", "encode_known", "libvirt_python"),
+    Row("500 reads by UUID and key: of 16,000 domains / of 100", "read_16000", "read_100", at_most=1.2),
+    Row("one read by UUID and key, of 16,000 domains", "read_16000", at_most=0.5, unit="us", scale=1e6 / 500),
+    Row("a column of 1,000 domains", "column_1000", at_most=20, unit="us", scale=1e6),
+    Row("rates of 1,024 guests, same layout", "rates_known", unit="ms", scale=1e3),
+    Row("import domstats, against python doing nothing", "import_domstats", "python_nothing"),
+    Row("domstats --help, against python doing nothing", "cli_help", "python_nothing"),
+)
+
+
+def report(figures: Path) -> tuple[str, list[str]]:
+    """The table as Markdown, and the titles of the rows that missed what they must be."""
+    data = json.loads(figures.read_text(encoding="utf-8"))
+    seconds = {each["name"].removeprefix("test_"): _seconds(each) for each in data["benchmarks"]}
+    lines = ["| what | figure | must be | |", "|---|---|---|---|"]
+    missed = []
+    for row in ROWS:
+        if row.ours not in seconds or (row.other and row.other not in seconds):
+            continue
+        figure, text, wanted, met = _judge(row, seconds)
+        lines.append(f"| {row.title} | {text} | {wanted} | {'' if met is None else 'ok' if met else 'MISSED'} |")
+        if met is False:
+            missed.append(f"{row.title}: {figure}")
+    where = f"{platform.machine()}, {data['machine_info']['cpu']['count']} CPUs, Python {platform.python_version()}"
+    names = ", ".join(f"{name} {value * 1e3:.4g}" for name, value in sorted(seconds.items()))
+    return "\n".join([*lines, "", f"Measured on {where}. Milliseconds: {names}.", ""]), missed
+
+
+def _seconds(benchmark: dict[str, Any]) -> float:
+    """The smallest time, which is the least disturbed; the client's own CPU time where another process did the work."""
+    cpu: float | None = benchmark["extra_info"].get("cpu_seconds")
+    return benchmark["stats"]["min"] if cpu is None else cpu
+
+
+def _judge(row: Row, seconds: dict[str, float]) -> tuple[float, str, str, bool | None]:
+    ours = seconds[row.ours]
+    if not row.other:
+        figure = ours * row.scale
+        wanted = f"at most {row.at_most:g} {row.unit}" if row.at_most is not None else ""
+        return figure, f"{figure:.3g} {row.unit}", wanted, None if row.at_most is None else figure <= row.at_most
+    other = seconds[row.other]
+    if row.at_most is not None:
+        figure = ours / other
+        return figure, f"{figure:.2f} times", f"at most {row.at_most:g} times", figure <= row.at_most
+    figure = other / ours
+    text = f"{figure:.1f} times faster" if figure >= 1 else f"{1 / figure:.2f} times slower"
+    if row.at_least is None:
+        return figure, text, "", None
+    return figure, text, f"at least {row.at_least:g} times", figure >= row.at_least
