@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench peers clean
+.PHONY: run test lint bench peers docs clean
 
 run: $(VENV)/run.stamp
 	@tools/run $(BIN)/domstats
@@ -21,6 +21,9 @@ bench: $(VENV)/dev.stamp
 
 peers: $(VENV)/dev.stamp
 	DOMSTATS_PEERS=1 $(BIN)/python -m pytest tests/peers $(ARGS)
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/python tools/reference.py
 
 $(VENV)/run.stamp: pyproject.toml tools/environment
 	@tools/environment $(PYTHON) $(VENV)

@@ -142,14 +142,18 @@ class ConnectionLost(DomstatsError):
 
 
 class DeadlineExceeded(DomstatsError, TimeoutError):
-    """A wait ended by its deadline. `seconds` is the deadline, `during` what was waited for."""
+    """A wait ended by its deadline.
 
-    def __init__(self, during: str, seconds: float) -> None:
-        super().__init__(during, seconds)
-        self.during, self.seconds = during, seconds
+    `seconds` is the deadline, `during` what was waited for, `advice` what can be done.
+    """
+
+    def __init__(self, during: str, seconds: float, advice: str = "") -> None:
+        super().__init__(during, seconds, advice)
+        self.during, self.seconds, self.advice = during, seconds, advice
 
     def __str__(self) -> str:
-        return f"no answer to {self.during} within {self.seconds:g} s"
+        text = f"no answer to {self.during} within {self.seconds:.3g} s"
+        return f"{text}: {self.advice}" if self.advice else text
 
 
 class ProtocolError(DomstatsError):

@@ -183,6 +183,7 @@ def test_what_daemons_send_is_in_the_catalogue(capture: str) -> None:
             "cpu.energy.monitor.0.pkg.1.*",
             ["cpu.energy.monitor.<i>.pkg.<j>.id", "cpu.energy.monitor.<i>.pkg.<j>.<feature>"],
         ),
+        ("(steal)", ["vcpu.<id>.delay"]),
         ("nothing", []),
         ("[", []),
         ("." * 100_000, []),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domstats.model.derived import Figures
 from domstats.model.domain import Domain
@@ -62,6 +64,11 @@ def test_figures_from_rates(name: str, value: float) -> None:
     assert not getattr(figures(None, busy(20)), name)[1].any(), "one snapshot has no rates"
 
 
+def test_a_domain_that_is_off_uses_no_processor() -> None:
+    polls = [Snapshot.of_params([(OFF, [P("cpu.time", T.ULLONG, time * SECOND)])], time=time) for time in (10, 20)]
+    assert not Figures(polls[1], polls[1].rates(polls[0])).cpu_percent[1].any()
+
+
 def test_share_of_the_host_needs_its_number_of_processors() -> None:
     assert not figures(busy(10), busy(20), host_cpus=None).cpu_host_percent[1].any()
 
@@ -106,3 +113,30 @@ def test_memory_nobody_knows() -> None:
     assert not found.memory_used[1].any()
     assert found.memory_total[1].tolist() == [True, False]
     assert found.memory_source == ["", ""]
+
+
+KEYS = [
+    "vcpu.current",
+    "balloon.current",
+    "balloon.rss",
+    "balloon.last-update",
+    "cpu.time",
+    "vcpu.0.time",
+    "state.state",
+]
+ODD = [P("", T.STRING, "many"), P("", T.DOUBLE, float("nan")), P("", T.LLONG, -1), P("", T.BOOLEAN, True)]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from([*ODD, P("", T.ULLONG, 7)])), max_size=9),
+    st.integers(0, 9),
+)
+def test_values_of_unforeseen_types_are_not_known(content: list[tuple[str, TypedParameter]], cut: int) -> None:
+    params = [P(key, param.type, param.value) for key, param in content]
+    polls = [Snapshot.of_params([(BOTH, params[:cut]), (OFF, params[cut:])], time=time) for time in (10.0, 20.0)]
+    found = Figures(polls[1], polls[1].rates(polls[0]))
+    for name, kind in vars(Figures).items():
+        if not name.startswith("_") and not callable(kind):
+            assert getattr(found, name) is not None
+    for record in polls[1]:
+        assert isinstance(record.get("state", ""), str)

@@ -70,7 +70,7 @@ def find_fields(text: str) -> tuple[Field, ...]:
     """The entries a user may mean, in the catalogue's order; empty when nothing fits.
 
     `text` is the name of a group (libvirt's, virsh's option, or the keys' prefix), a key such as `vcpu.3.time`, a
-    shell-style glob of patterns or keys, or a part of a pattern. Case matters only in a key.
+    shell-style glob of patterns or keys, a part of a pattern, or else a word of the meaning. Case matters in keys only.
     """
     for group in GROUPS:
         if text in (group.name, group.option, group.prefix):
@@ -86,7 +86,7 @@ def find_fields(text: str) -> tuple[Field, ...]:
         pattern = field.pattern.lower()
         if fits(pattern, wanted) or fits(_numbers_alike(pattern), wanted_alike):
             found.append(field)
-    return tuple(found)
+    return tuple(found) or tuple(field for field in FIELDS if wanted in field.help.lower())
 
 
 def _numbers_alike(text: str) -> str:

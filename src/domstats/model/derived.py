@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from domstats.errors import UnknownField
+from domstats.errors import MixedTypes, UnknownField
 from domstats.model.rates import Rates
 from domstats.model.snapshot import Snapshot
 
@@ -123,6 +123,11 @@ class Figures:
         known = self._guest_reports & has_total & (has_usable | has_unused) & (free <= total)
         return total - free, known
 
+    @cached_property
+    def _active(self) -> Known:
+        """Where the domain runs. Without cgroups libvirt 9.0 gives its own processor time for those that are off."""
+        return np.array([domain.id is not None for domain in self._snapshot.domains], np.bool_)
+
     def _nowhere(self) -> Figure:
         return np.zeros(len(self._snapshot)), np.zeros(len(self._snapshot), np.bool_)
 
@@ -130,17 +135,18 @@ class Figures:
         """A gauge of every domain. Figures are for people, and a float holds KiB and counts exactly up to 2^53."""
         try:
             values, valid = self._snapshot.column(key)
-        except UnknownField:
+        except (UnknownField, MixedTypes):
             return self._nowhere()
-        return values.astype(np.float64), valid
+        return (values.astype(np.float64), valid) if values.dtype != np.object_ else self._nowhere()
 
     def _rate(self, key: str) -> Figure:
         if self._rates is None:
             return self._nowhere()
         try:
-            return _read(self._rates, self._snapshot.gather(key))
+            rate, known = _read(self._rates, self._snapshot.gather(key))
         except UnknownField:
             return self._nowhere()
+        return rate, known & self._active
 
     def _sum_of_rates(self, table: str, column: str) -> Figure:
         """The sum over a domain's devices; known where the rate of every device that has the counter is known."""

@@ -14,7 +14,9 @@ from collections.abc import Callable
 
 from domstats.catalog.enums import state_name, vcpu_state_name
 from domstats.model.layout import RecordLayout, Shape
+from domstats.model.params import ParamType
 
+_INTEGERS = (ParamType.INT, ParamType.UINT, ParamType.LLONG, ParamType.ULLONG)
 _OLD_KEY = re.compile(r"cpu\.([0-9]+)\.(state|time)\Z")
 
 
@@ -34,7 +36,9 @@ def resolve(record: RecordLayout, name: str) -> tuple[int, Callable[[int], str] 
         words = vcpu_state_name if match[2] == "state" else None
     else:
         return None
-    return (slots[key], words) if key in slots else None
+    if key not in slots or (words and record.shape.types[slots[key]] not in _INTEGERS):
+        return None
+    return slots[key], words
 
 
 def _device_slot(record: RecordLayout, name: str) -> int | None:

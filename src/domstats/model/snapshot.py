@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,9 @@ from domstats.model.columns import Valid, Values
 from domstats.model.domain import Domain
 from domstats.model.layout import DomainKey, Layout, RecordLayout, Shape
 from domstats.model.params import ParamType, TypedParameter
+from domstats.model.rates import Rates
 from domstats.model.record import Poll, Record
 from domstats.model.sampling import Sampling, Status
-
-if TYPE_CHECKING:
-    from domstats.model.rates import Rates
 
 
 class Snapshot(Poll):
@@ -119,10 +117,14 @@ class Snapshot(Poll):
         """One row a domain, or one row a vcpu, interface, block or iothread of every domain."""
         return tables.Table(name, self.layout, self.values)
 
+    def to_json(self) -> bytes:
+        """The snapshot as one JSON document; see domstats.formats.json."""
+        from domstats.formats import json
+
+        return json.encode(self)
+
     def rates(self, before: Snapshot) -> Rates:
         """Change per second of every counter since an earlier snapshot, or why there is none."""
-        from domstats.model.rates import Rates
-
         return Rates(before, self)
 
 

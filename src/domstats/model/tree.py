@@ -8,8 +8,8 @@ from typing import Any
 from domstats.model.params import Value
 
 ITSELF = "."
-"""Where a value stands whose key is also the beginning of other keys: `a` beside `a.b` is tree["a"]["."]. No part of a key
-can be a dot."""
+"""Where a value stands whose key is also the beginning of other keys: `a` beside `a.b` is tree["a"]["."]. No part of
+a key can be a dot."""
 
 
 def tree(items: Iterable[tuple[str, Value]]) -> dict[str | int, Any]:

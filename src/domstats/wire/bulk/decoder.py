@@ -8,10 +8,10 @@ import numpy as np
 
 from domstats.errors import Truncated
 from domstats.model.snapshot import Snapshot
-from domstats.wire.bulk.limits import RECORDS_MAX
 from domstats.wire.bulk.plan import Plan
 from domstats.wire.bulk.scan import Known, Scan
 from domstats.wire.bulk.template import Template, Words
+from domstats.wire.limits import RECORDS_MAX
 
 _PLANS_WORDS = 1 << 24
 """How many words of reply the remembered plans may cover: two replies of the largest size, or any number of slices."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from domstats.errors import LimitExceeded
 from domstats.model.snapshot import Snapshot
-from domstats.wire.bulk.limits import RECORDS_MAX
 from domstats.wire.bulk.plan import Plan
 from domstats.wire.bulk.template import Template
+from domstats.wire.limits import RECORDS_MAX
 
 
 def encode_reply(snapshot: Snapshot) -> bytes:

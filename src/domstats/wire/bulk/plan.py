@@ -15,7 +15,7 @@ import numpy as np
 
 from domstats.model.columns import Values
 from domstats.model.layout import Layout
-from domstats.wire.bulk.template import LOW_FIRST, Form, Indexes, Template, Words
+from domstats.wire.bulk.template import Form, Indexes, Template, Words
 
 
 class Plan:
@@ -62,10 +62,7 @@ class Plan:
 
     def read(self, body: Words) -> Values:
         """The values of a body that matches."""
-        pairs = body.take(self._gather)
-        if LOW_FIRST:
-            pairs.byteswap(inplace=True)
-        values: Values = pairs.view(np.uint64)
+        values = body.take(self._gather).view(_BIG_ENDIAN).astype(np.uint64)
         values[self._narrow] &= _LOW_WORD
         values[self._signed] = values[self._signed].astype(np.int32).astype(np.int64).view(np.uint64)
         values[self._strings] = self._string_values
@@ -73,18 +70,16 @@ class Plan:
 
     def write(self, values: Values) -> bytes:
         """The body that holds these values."""
-        pairs = values.view(np.uint32).reshape(-1, 2).copy()
-        low, high = (0, 1) if LOW_FIRST else (1, 0)
+        pairs = values.astype(_BIG_ENDIAN).view(np.uint32).reshape(-1, 2)
         for slots in (self._narrow, self._signed):
-            pairs[slots, high] = pairs[slots, low]
-        if LOW_FIRST:
-            pairs.byteswap(inplace=True)
+            pairs[slots, 0] = pairs[slots, 1]
         pairs[self._strings] = self._text[self._string_words][:, np.newaxis]
         body = self._text.copy()
         body[self._gather] = pairs.ravel()
         return body.tobytes()
 
 
+_BIG_ENDIAN = np.dtype(">u8")
 _TRUE = np.ones(1, np.bool_)
 _NO_INDEXES = np.empty(0, np.intp)
 _LOW_WORD = np.uint64(0xFFFFFFFF)

@@ -14,10 +14,10 @@ import numpy as np
 
 from domstats.errors import BadValue, ProtocolError
 from domstats.model.layout import RecordLayout
-from domstats.wire.bulk.limits import STRING_MAX
 from domstats.wire.bulk.parse import parse_count, parse_domain, parse_record
 from domstats.wire.bulk.plan import Plan
 from domstats.wire.bulk.template import HEAD_BYTES, ShapeText, Template, Words
+from domstats.wire.limits import STRING_MAX
 
 _UINT = struct.Struct(">I")
 _SHAPES_A_COUNT = 8
@@ -39,11 +39,17 @@ class Known:
     def __len__(self) -> int:
         return len(self._templates)
 
-    def order(self, templates: Sequence[Template]) -> list[int]:
-        """Which of the templates comes first, second, ... in a snapshot: as they were first seen, new ones last."""
+    def order(self, templates: Sequence[Template]) -> list[int] | None:
+        """Which of the templates comes first, second, ... in a snapshot: as they were first seen, new ones last.
+
+        None if that is the order they are in.
+        """
         unseen = len(self._places)
-        places = [self._places.get(template.uuid, unseen) for template in templates]
-        return sorted(range(len(places)), key=places.__getitem__)
+        places = np.array([self._places.get(template.uuid, unseen) for template in templates], np.int64)
+        if (places[1:] >= places[:-1]).all():
+            return None
+        order: list[int] = places.argsort(kind="stable").tolist()
+        return order
 
     def remember(self, template: Template) -> None:
         """Know a record again."""
@@ -101,9 +107,9 @@ class Scan:
 
     def _arranged(self, templates: list[Template], starts: list[int]) -> tuple[Plan, Words]:
         order = self._known.order(templates)
+        if order is None:
+            return self._plan_of(templates), self._words
         plan = self._plan_of([templates[record] for record in order])
-        if order == sorted(order):
-            return plan, self._words
         body, edges = memoryview(self._body), [*starts, len(self._body)]
         parts = [body[:4], *[body[edges[record] : edges[record + 1]] for record in order]]
         return plan, np.frombuffer(b"".join(parts), np.uint32)

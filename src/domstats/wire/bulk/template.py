@@ -8,7 +8,6 @@ number is. A Template belongs to a record layout: the actual bytes.
 from __future__ import annotations
 
 import struct
-import sys
 import uuid
 
 import numpy as np
@@ -17,13 +16,12 @@ import numpy.typing as npt
 from domstats.errors import LimitExceeded
 from domstats.model.layout import RecordLayout, Shape
 from domstats.model.params import ParamType
-from domstats.wire.bulk.limits import NAME_MAX, PARAMS_MAX
+from domstats.wire.limits import NAME_MAX, PARAMS_MAX
 
 Words = npt.NDArray[np.uint32]
 Indexes = npt.NDArray[np.intp]
 
 WORD = 4
-LOW_FIRST = sys.byteorder == "little"
 _UINT = struct.Struct(">I")
 _HEAD = struct.Struct(">16siI")
 HEAD_BYTES = _HEAD.size
@@ -108,9 +106,8 @@ class Form:
         wide = np.isin(types, list(_WIDE))
         is_string = types == ParamType.STRING
         high, low = first, first + wide
-        pairs = (low, high) if LOW_FIRST else (high, low)
-        self.gather: Indexes = np.stack(pairs, axis=1).ravel()
-        """Two words a value, in this machine's order; a value of 32 bits has the same word twice."""
+        self.gather: Indexes = np.stack((high, low), axis=1).ravel()
+        """Two words a value, the high one first; a value of 32 bits has the same word twice."""
         self.narrow: Indexes = np.flatnonzero(np.isin(types, list(_NARROW)))
         self.signed: Indexes = np.flatnonzero(types == ParamType.INT)
         self.strings: Indexes = np.flatnonzero(is_string)

@@ -1,4 +1,4 @@
-"""What the body of a bulk statistics reply may hold. Source: libvirt's remote_protocol.x."""
+"""What lists and strings on the wire may hold. Source: libvirt's remote_protocol.x."""
 
 from __future__ import annotations
 

@@ -1,0 +1,58 @@
+"""Every statistic of every virtual machine on a host: one call, no parsing, any value in constant time.
+
+    import domstats
+    with domstats.connect("qemu:///system") as host:
+        snapshot = host.stats()
+        snapshot["web-3"]["vcpu.0.time"]
+        values, valid = snapshot.column("cpu.time")
+
+The public names are found on first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from domstats import aio, errors
+    from domstats.host import Host, connect
+    from domstats.model.domain import Domain
+    from domstats.model.flags import DomainFilter, StatsGroup
+    from domstats.model.params import ParamType, TypedParameter
+    from domstats.model.rates import Rates, Reason
+    from domstats.model.record import Record
+    from domstats.model.sampling import Status
+    from domstats.model.snapshot import Snapshot
+    from domstats.wire.bulk.decoder import ReplyDecoder
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record", "ReplyDecoder", "Snapshot",
+    "StatsGroup", "Status", "TypedParameter", "aio", "connect", "errors",
+]  # fmt: skip
+
+_HOMES = {
+    "Domain": "model.domain",
+    "DomainFilter": "model.flags",
+    "Host": "host",
+    "ParamType": "model.params",
+    "Rates": "model.rates",
+    "Reason": "model.rates",
+    "Record": "model.record",
+    "ReplyDecoder": "wire.bulk.decoder",
+    "Snapshot": "model.snapshot",
+    "StatsGroup": "model.flags",
+    "Status": "model.sampling",
+    "TypedParameter": "model.params",
+    "connect": "host",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"domstats.{_HOMES[name]}"), name)
+    if name in ("aio", "errors"):
+        return import_module(f"domstats.{name}")
+    raise AttributeError(f"module 'domstats' has no attribute {name!r}")

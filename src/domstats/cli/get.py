@@ -1,0 +1,222 @@
+"""`domstats get`: asks a host once (for a table, twice) and prints what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from domstats.catalog.groups import GROUPS, group_bits
+from domstats.cli.console import Exit, on_terminal, put, say
+from domstats.errors import DeadlineExceeded, UnknownDomain
+from domstats.formats.options import Options
+from domstats.formats.registry import FORMATS
+from domstats.model.flags import NO_FILTERS, DomainFilter, StatsGroup
+
+if TYPE_CHECKING:
+    from domstats.aio import Host
+    from domstats.model.domain import Domain
+    from domstats.model.snapshot import Snapshot
+
+RATE_GROUPS = StatsGroup.CPU | StatsGroup.VCPU | StatsGroup.INTERFACE | StatsGroup.BLOCK
+"""The groups that a table's rates are made of."""
+
+_FILTERS = {
+    DomainFilter.ACTIVE: "Domains that are on.",
+    DomainFilter.INACTIVE: "Domains that are off.",
+    DomainFilter.PERSISTENT: "Domains that stay when they are turned off.",
+    DomainFilter.TRANSIENT: "Domains that do not.",
+    DomainFilter.RUNNING: "Domains that run.",
+    DomainFilter.PAUSED: "Domains that are paused.",
+    DomainFilter.SHUTOFF: "Domains that are shut off.",
+    DomainFilter.OTHER: "Domains in any other state.",
+}
+_WAYS = {
+    DomainFilter.NOWAIT: "Leave out what is not to be had at once.",
+    DomainFilter.BACKING: "Disks with the images they are based on.",
+    DomainFilter.ENFORCE: "Fail if the hypervisor lacks a group asked for.",
+}
+_ALL_WAYS = reduce(or_, _WAYS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    uri: str | None
+    names: Sequence[str]
+    groups: int
+    filters: DomainFilter
+    deadline: float
+    interval: float
+    """Seconds between two polls; 0 for a single one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    snapshot: Snapshot | None
+    """None when only unknown domains were asked for."""
+    before: Snapshot | None
+    missing: Sequence[str]
+    """For each domain asked for by name that is not there, why."""
+
+
+def _flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that are a bit each: filters, and the groups as virsh writes them."""
+    for group in reversed(GROUPS):
+        option = click.option(f"--{group.option}", f"group_{group.name}", is_flag=True, hidden=True)
+        command = option(command)
+    for flag, meaning in reversed((_FILTERS | _WAYS).items()):
+        name = str(flag.name).lower()
+        names = [f"--{name}", f"--list-{name}"] if flag in _FILTERS else [f"--{name}"]
+        command = click.option(*names, f"filter_{name}", is_flag=True, help=meaning)(command)
+    return command
+
+
+def _finite(_context: click.Context, _option: click.Parameter, seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise click.BadParameter("must be a number of seconds")
+    return seconds
+
+
+@click.command(
+    "get", epilog="Exit codes: 0 all is there, 3 some of it is missing, 1 nothing could be had, 2 wrong use."
+)
+@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.option("-c", "--connect", "uri", metavar="URI", help="The host; by default the libvirt daemon of this one.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    help=f"Only this group: {', '.join(group.name for group in GROUPS)}, or the number of its bit. Can be repeated. "
+    "virsh's options for groups (--cpu-total, --vcpu, ...) are understood, too.",
+)
+@_flags
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="; ".join(f"{each.name}: {each.summary}" for each in FORMATS.values())
+    + ". By default table on a terminal, else raw.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    callback=_finite,
+    help="Time between the two polls a table's rates are made of; 0 for one poll and no rates.",
+)
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    callback=_finite,
+    help="Time all of it may take.",
+)
+def command(
+    domains: tuple[str, ...],
+    uri: str | None,
+    groups: tuple[str, ...],
+    form: str | None,
+    interval: float,
+    deadline: float,
+    **flags: bool,
+) -> int:
+    """Print the statistics of domains.
+
+    Of all domains, or of each DOMAIN given by name, id or UUID.
+    """
+    bits, filters = _bits(groups, flags)
+    terminal = on_terminal()
+    form = form or ("table" if terminal else "raw")
+    if form != "table":
+        interval = 0.0
+    if interval >= deadline:
+        raise click.UsageError(f"an interval of {interval:g} s does not fit into a deadline of {deadline:g} s")
+    answer = asyncio.run(_ask(_Question(uri, domains, bits, filters, deadline, interval)))
+    if answer.snapshot is not None:
+        put(FORMATS[form].encode(answer.snapshot, Options(terminal=terminal, before=answer.before)))
+    return _report(answer)
+
+
+def _bits(groups: Sequence[str], flags: dict[str, bool]) -> tuple[int, DomainFilter]:
+    """What the options say, as the call takes it. Raises UnknownGroup."""
+    bits, filters = 0, NO_FILTERS
+    for name in groups:
+        bits |= group_bits(name)
+    for option, wanted in flags.items():
+        kind, _, name = option.partition("_")
+        if wanted and kind == "group":
+            bits |= group_bits(name)
+        elif wanted:
+            filters |= DomainFilter[name.upper()]
+    return bits, filters
+
+
+async def _ask(question: _Question) -> _Answer:
+    """Raises DeadlineExceeded, with the question's deadline, and what the front raises."""
+    from domstats import aio
+
+    ends = time.monotonic() + question.deadline
+
+    def left() -> float:
+        return max(0.0, ends - time.monotonic())
+
+    try:
+        async with aio.connect(question.uri, deadline=question.deadline) as host:
+            async with asyncio.timeout(left()):
+                domains, missing = await _find(host, question.names)
+            if question.names and not domains:
+                return _Answer(None, None, missing)
+            which = domains or None
+            before = None
+            rate_groups = question.groups & RATE_GROUPS if question.groups else RATE_GROUPS
+            if question.interval and rate_groups:
+                filters = question.filters & ~DomainFilter.ENFORCE  # these groups were not asked for by name
+                before = await host.stats(which, rate_groups, filters=filters, deadline=left())
+                await asyncio.sleep(question.interval)
+            snapshot = await host.stats(which, question.groups, filters=question.filters, deadline=left())
+    except DeadlineExceeded as error:
+        raise DeadlineExceeded(error.during, question.deadline, error.advice) from None
+    except TimeoutError:
+        raise DeadlineExceeded("the search for the domains", question.deadline) from None
+    if question.filters in _ALL_WAYS:
+        missing += [f"domain {domain.name!r} has just gone" for domain in domains if domain.uuid not in snapshot]
+    return _Answer(snapshot, before, missing)
+
+
+async def _find(host: Host, names: Sequence[str]) -> tuple[list[Domain], list[str]]:
+    """The domains of these names, each once, and what is said of those that do not exist."""
+    found: dict[str, Domain] = {}
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            domain = await host.find(name)
+        except UnknownDomain as error:
+            missing[name] = str(error)
+        else:
+            found.setdefault(domain.uuid, domain)
+    return list(found.values()), list(missing.values())
+
+
+def _report(answer: _Answer) -> Exit:
+    """Say what is missing; the exit code."""
+    for line in answer.missing:
+        say(line)
+    problems = [] if answer.snapshot is None else answer.snapshot.problems
+    for record in problems:
+        say(f"domain {record.domain.name!r} is {record.status.label}; its oldest values are {record.age:.1f} s old")
+    if answer.missing and not answer.snapshot:
+        return Exit.FAILED
+    return Exit.PARTIAL if answer.missing or problems else Exit.COMPLETE

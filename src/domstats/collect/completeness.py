@@ -1,0 +1,66 @@
+"""Telling complete records from partial ones: libvirt leaves out what it could not get and does not say so."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from domstats.model.flags import DomainFilter
+from domstats.model.layout import RecordLayout, Shape
+from domstats.model.sampling import Status
+from domstats.model.snapshot import Snapshot
+
+JOB_WAIT = 30.0
+"""Seconds libvirt's qemu driver waits for a domain's job before it leaves out what needs it. A reply that took less,
+to a call without NOWAIT, is complete."""
+
+_Question = tuple[int, DomainFilter]
+
+
+class Completeness:
+    """Judges the records of one host's polls; remembers the keys of each domain's last complete record."""
+
+    def __init__(self) -> None:
+        self._complete: dict[_Question, dict[str, Shape]] = {}
+
+    def judge(self, snapshot: Snapshot, groups: int, flags: DomainFilter, seconds: float) -> npt.NDArray[np.uint8]:
+        """A Status for each record of a reply that took this many seconds: fresh or partial."""
+        question = (groups, flags & DomainFilter.BACKING)
+        last = self._complete.get(question, {})
+        records = snapshot.layout.records
+        if DomainFilter.NOWAIT not in flags and seconds < JOB_WAIT:
+            partial = [False] * len(records)
+        else:
+            partial = [not _is_complete(record, last.get(record.domain.uuid)) for record in records]
+        self._complete[question] = last | {
+            record.domain.uuid: record.shape for record, flawed in zip(records, partial, strict=True) if not flawed
+        }
+        if len(self._complete) > _QUESTIONS_MAX or len(self._complete[question]) > _DOMAINS_MAX:
+            self._complete.clear()
+        return np.where(partial, np.uint8(Status.PARTIAL), np.uint8(Status.FRESH))
+
+
+_QUESTIONS_MAX = 16
+_DOMAINS_MAX = 32_768
+"""Twice what one reply can hold; then those that have gone are forgotten, and the others judged without a memory."""
+
+
+def _is_complete(record: RecordLayout, last: Shape | None) -> bool:
+    shape = record.shape
+    if record.domain.id is None or shape is last:
+        return True
+    if last is not None:
+        return last.slots.keys() <= shape.slots.keys()
+    return _has_monitor_part(shape)
+
+
+def _has_monitor_part(shape: Shape) -> bool:
+    """Whether the groups that have a part that needs no monitor have the other part too."""
+    found: bool | None = shape.derived.get("has_monitor_part")
+    if found is None:
+        slots = shape.slots
+        balloon = "balloon.maximum" not in slots or "balloon.rss" in slots
+        disks = {key.rpartition(".")[0] for key in slots if key.startswith("block.") and key.endswith(".name")}
+        block = not disks or any(f"{disk}.rd.reqs" in slots for disk in disks)
+        found = shape.derived["has_monitor_part"] = balloon and block
+    return found

@@ -1,0 +1,25 @@
+"""JSON, one domain's object a line; each line can be read alone.
+
+It has the members of a domain in the `json` document, after `time` and `source` of the poll. Its `types` holds the keys
+whose wire type the value does not show: where there is none, `true` and `false` are a boolean, text (or base64) is a
+string, and a number is a ullong, as most are.
+"""
+
+from __future__ import annotations
+
+from domstats.formats import document
+from domstats.formats.options import NO_OPTIONS, Options
+from domstats.model.params import ParamType
+from domstats.model.snapshot import Snapshot
+
+_SHOWN = (ParamType.ULLONG.label, ParamType.STRING.label, ParamType.BOOLEAN.label)
+
+
+def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
+    """A line a domain, in the snapshot's order."""
+    types = {
+        shape: {key: label for key, label in document.types(shape).items() if label not in _SHOWN}
+        for shape, _ in snapshot.layout.by_shape()
+    }
+    poll = document.poll(snapshot)
+    return b"".join(document.dump(poll | domain) for domain in document.domains(snapshot, types))

@@ -1,0 +1,40 @@
+"""The formats by name. A format's module is imported when it is used, and not before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from domstats.formats.options import NO_OPTIONS, Options
+
+if TYPE_CHECKING:
+    from domstats.model.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format, and the module of this package with its name."""
+
+    name: str
+    summary: str
+    """What it is, for a list of formats."""
+    written_only: bool
+    """Whether it leaves out something that a snapshot could not be made without."""
+
+    def encode(self, snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
+        """The snapshot in this format."""
+        encoded: bytes = import_module(f"domstats.formats.{self.name}").encode(snapshot, options)
+        return encoded
+
+
+FORMATS: dict[str, Format] = {
+    each.name: each
+    for each in (
+        Format("table", "a line a domain, for people", True),
+        Format("raw", "the text of `virsh domstats`", True),
+        Format("json", "one document with everything", False),
+        Format("ndjson", "JSON, a line a domain", False),
+        Format("tree", "JSON, nested by the parts of the keys", True),
+    )
+}

@@ -1,0 +1,38 @@
+"""Where values come from. Every source has the same few verbs, yields snapshots, and knows nothing of formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from domstats.model.domain import Domain
+from domstats.model.flags import DomainFilter
+from domstats.model.snapshot import Snapshot
+
+
+class Source(Protocol):
+    """A host whose domains can be asked for statistics."""
+
+    uri: str
+    """The URI that names it, as the user would write it."""
+    cpus: int | None
+    """Number of the host's processors, or None where it is not known."""
+
+    async def domains(self) -> list[Domain]:
+        """All domains of the host, running or not."""
+
+    async def find(self, name: str) -> Domain:
+        """The domain of that id (all digits), UUID (36 characters) or name, tried in this order as virsh does.
+
+        Raises UnknownDomain.
+        """
+
+    async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:
+        """One poll.
+
+        `domains`: which ones, matched by UUID; empty for all. `groups`: bits of StatsGroup, or of groups not yet known
+        here; 0 for all. `deadline`: seconds this may take; DeadlineExceeded is raised after that.
+        """
+
+    async def aclose(self) -> None:
+        """Let go of whatever is held; safe to call twice."""

@@ -1,0 +1,135 @@
+"""One socket to a daemon: the protocol machine, asyncio on its one side and those who wait for replies on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from domstats.errors import ConnectionLost, DomstatsError, ProtocolError
+from domstats.wire.connection import ClientConnection, Failure, Message, Reply
+from domstats.wire.procedures import PROCEDURES, Procedure, decode_reply
+
+MAX_CLIENT_REQUESTS = 5
+"""libvirtd's default: with so many calls outstanding it stops reading from the socket, keepalives included."""
+
+OnEvent = Callable[[Procedure, Any], None]
+"""Called with an event and what it carries; it must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Someone waits for a reply."""
+
+    procedure: Procedure
+    reply: asyncio.Future[bytes | memoryview]
+
+
+class Link(asyncio.BufferedProtocol):
+    """The calls on one socket, at most MAX_CLIENT_REQUESTS at a time.
+
+    A caller may stop waiting; its call stays outstanding until the daemon, which cannot cancel it, has answered.
+    """
+
+    def __init__(self, on_event: OnEvent | None = None) -> None:
+        self._on_event = on_event
+        self._machine = ClientConnection()
+        self._slots = asyncio.Semaphore(MAX_CLIENT_REQUESTS)
+        self._waiting: dict[int, _Waiting] = {}
+        self._fault: DomstatsError = ConnectionLost("the daemon closed the connection")
+        self._closed = asyncio.Event()
+        self._transport: asyncio.Transport  # from connection_made on
+
+    @property
+    def outstanding(self) -> int:
+        """How many calls have no answer yet, those nobody waits for included."""
+        return self._machine.outstanding
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone."""
+        return self._closed.is_set()
+
+    async def request(self, procedure: Procedure, payload: bytes) -> bytes | memoryview:
+        """Call, once there are fewer than MAX_CLIENT_REQUESTS calls outstanding; the reply's payload.
+
+        Raises RemoteError, ConnectionLost, or the ProtocolError the connection ended with. It waits for as long as it
+        takes: the caller has the deadline, and may cancel.
+        """
+        await self._slots.acquire()
+        if self.lost:
+            self._slots.release()
+            raise self._fault_during(procedure)
+        try:
+            serial = self._machine.call(procedure, payload)
+        except ProtocolError:
+            self._slots.release()
+            raise
+        waiting = self._waiting[serial] = _Waiting(procedure, asyncio.get_running_loop().create_future())
+        self._send()
+        return await waiting.reply
+
+    async def close(self) -> None:
+        """Close the socket, now; calls still waiting fail with ConnectionLost."""
+        if not self._transport.is_closing():
+            self._fault = ConnectionLost("the connection was closed")
+            self._transport.abort()
+        await self._closed.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: the socket is connected."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """asyncio: where to put the bytes that come next."""
+        return self._machine.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """asyncio: bytes have come."""
+        self._machine.buffer_updated(nbytes)
+        try:
+            for event in self._machine.events():
+                self._handle(event)
+        except ProtocolError as error:
+            self._fault = error
+            self._transport.abort()
+        self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the socket is closed."""
+        if exc is not None:
+            self._fault = ConnectionLost(f"the connection broke ({exc})")
+        self._closed.set()
+        for waiting in self._waiting.values():
+            if not waiting.reply.done():
+                waiting.reply.set_exception(self._fault_during(waiting.procedure))
+            self._slots.release()
+        self._waiting.clear()
+
+    def _handle(self, event: Reply | Failure | Message) -> None:
+        if isinstance(event, Message):
+            procedure = PROCEDURES.get(event.procedure)
+            if self._on_event is not None and procedure is not None:
+                self._on_event(procedure, decode_reply(procedure, event.payload))
+            return
+        self._slots.release()
+        reply = self._waiting.pop(event.serial).reply
+        if reply.done():  # its caller has stopped waiting
+            return
+        if isinstance(event, Reply):
+            reply.set_result(event.payload)
+        else:
+            reply.set_exception(event.error)
+
+    def _send(self) -> None:
+        data = self._machine.data_to_send()
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _fault_during(self, procedure: Procedure) -> DomstatsError:
+        """Why the connection is gone, as an exception of its own for each of those that waited."""
+        if isinstance(self._fault, ConnectionLost):
+            return ConnectionLost(self._fault.message, procedure.name)
+        return copy.copy(self._fault)

@@ -1,0 +1,98 @@
+"""The simulated fleet: its guests, and what they show at any time.
+
+Values are a pure function of the configuration and the time asked for. 1,000 guests of the usual sizes have 170,000
+values: 3.5 MB of formulas, and a poll that shares its layout adds 1.4 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from domstats.errors import StatsUnsupported
+from domstats.model.domain import Domain
+from domstats.model.flags import DomainFilter
+from domstats.model.snapshot import Snapshot
+from domstats.sources.sim.behaviour import Behaviour
+from domstats.sources.sim.clocks import Clocks
+from domstats.sources.sim.dice import Dice, Flags, Ints
+from domstats.sources.sim.flavours import HOST_CPUS
+from domstats.sources.sim.guests import PAUSED, RUNNING, SHUTOFF, Guests
+from domstats.sources.sim.program import Program
+from domstats.sources.sim.selection import ALL_GROUPS, Selection, Selector
+from domstats.sources.sim.uri import SimConfig
+
+_ARGUMENT_UNSUPPORTED, _FROM_QEMU = 74, 10
+"""virErrorNumber and virErrorDomain of libvirt's report."""
+
+
+class Fleet:
+    """The guests of a simulated host. Building one takes 0.03 ms a guest."""
+
+    def __init__(self, config: SimConfig, source: str = "sim:///") -> None:
+        """`source`: what snapshots name as their source. Raises UsageError where there are too many values."""
+        dice = Dice(config.seed, config.domains)
+        self._source = source
+        self._guests = Guests.of(config, dice)
+        self._clocks = Clocks(dice, self._guests.activities, self._guests.state == PAUSED)
+        self._program = Program(self._guests.counts)
+        Behaviour(self._program, self._guests, dice).write()
+        self._clocks.end_at(self._program.fastest)
+        self._selector = Selector(self._guests, self._program)
+        self._positions = {domain.uuid: position for position, domain in enumerate(self.domains)}
+
+    @property
+    def domains(self) -> list[Domain]:
+        """All guests, running or not."""
+        return self._guests.domains
+
+    def select(self, domains: Sequence[Domain], groups: int, flags: DomainFilter) -> Selection:
+        """What a poll with these arguments has; see sources.Source.stats.
+
+        NOWAIT changes nothing: no guest ever keeps anybody waiting. Raises StatsUnsupported.
+        """
+        unknown = groups & ~ALL_GROUPS
+        if unknown and flags & DomainFilter.ENFORCE:
+            text = f"argument unsupported: Stats types bits 0x{unknown:x} are not supported by this daemon or QEMU"
+            raise StatsUnsupported(_ARGUMENT_UNSUPPORTED, _FROM_QEMU, text)
+        positions = self._positions_of(domains)
+        chosen = positions[self._passing(flags)[positions]]
+        return self._selector.select(chosen, groups or ALL_GROUPS, backing=DomainFilter.BACKING in flags)
+
+    def snapshot(self, now: float, selection: Selection | None = None) -> Snapshot:
+        """What the selected guests (all, with all groups, if None) show at `now`, in seconds since the epoch."""
+        if selection is None:
+            selection = self.select((), 0, DomainFilter(0))
+        turns, ticks = self._clocks.read(now)
+        values = self._program.evaluate(turns, ticks, selection.chosen)
+        values[selection.string_slots] = selection.string_numbers
+        return Snapshot.of_one_poll(selection.layout, values, time=now, source=self._source, host_cpus=HOST_CPUS)
+
+    def _positions_of(self, domains: Sequence[Domain]) -> Ints:
+        """Positions of these domains, or of all; those that do not exist are left out, as libvirt does."""
+        if not domains:
+            return np.arange(len(self.domains))
+        found = (self._positions.get(domain.uuid) for domain in domains)
+        return np.array([position for position in found if position is not None], np.int64)
+
+    def _passing(self, flags: DomainFilter) -> Flags:
+        """True for the guests that pass the state filters; all of them are persistent."""
+        state = self._guests.state
+        active, every = state != SHUTOFF, np.ones(len(state), np.bool_)
+        lines = (
+            ((DomainFilter.ACTIVE, active), (DomainFilter.INACTIVE, ~active)),
+            ((DomainFilter.PERSISTENT, every), (DomainFilter.TRANSIENT, ~every)),
+            (
+                (DomainFilter.RUNNING, state == RUNNING),
+                (DomainFilter.PAUSED, state == PAUSED),
+                (DomainFilter.SHUTOFF, state == SHUTOFF),
+                (DomainFilter.OTHER, ~np.isin(state, (RUNNING, PAUSED, SHUTOFF))),
+            ),
+        )
+        passing = every.copy()
+        for line in lines:
+            asked = [guests for flag, guests in line if flag in flags]
+            if asked:
+                passing &= np.logical_or.reduce(asked)
+        return passing

@@ -1,0 +1,57 @@
+"""The command `domstats` as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
+from typing import Any
+
+PATIENCE = 60.0
+"""Seconds after which a command that does not end fails its test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def message(self) -> str:
+        """What it said on stderr, which must be one line of its own."""
+        assert self.err.startswith("domstats: "), self.err
+        assert self.err.endswith("\n")
+        assert self.err.count("\n") == 1, self.err
+        return self.err.removeprefix("domstats: ").removesuffix("\n")
+
+
+async def start(*args: str, under: tuple[str, ...] = (), stdout: Any = PIPE, **environment: str) -> Process:
+    """Start `domstats` with these arguments; `under`: the command that runs it."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("DOMSTATS_URI", "LIBVIRT_DEFAULT_URI")
+    }
+    return await asyncio.create_subprocess_exec(
+        *(*under, sys.executable, "-m", "domstats", *args),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=PIPE,
+        env=inherited | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+    )
+
+
+async def end(process: Process) -> Ended:
+    """Wait for the process's end."""
+    async with asyncio.timeout(PATIENCE):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, out or b"", err.decode())
+
+
+async def domstats(*args: str, under: tuple[str, ...] = (), stdout: Any = PIPE, **environment: str) -> Ended:
+    """Run `domstats` with these arguments."""
+    return await end(await start(*args, under=under, stdout=stdout, **environment))

@@ -1,0 +1,42 @@
+"""The registry: the formats there are, and that none costs anything until it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+
+from domstats.formats import registry
+from domstats.formats.options import Options
+from domstats.formats.registry import FORMATS
+from domstats.model.snapshot import Snapshot
+from strategies import hosts
+
+
+def test_the_formats() -> None:
+    assert list(FORMATS) == ["table", "raw", "json", "ndjson", "tree"]
+    assert [name for name, each in FORMATS.items() if not each.written_only] == ["json", "ndjson"]
+
+
+def test_every_module_with_an_encoder_is_in_it() -> None:
+    modules = Path(str(registry.__file__)).parent.glob("*.py")
+    assert {path.stem for path in modules if "\ndef encode(" in path.read_text()} == set(FORMATS)
+
+
+def test_a_format_is_imported_when_it_is_used() -> None:
+    code = "import sys; from domstats.formats.registry import FORMATS; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "msgspec", "domstats.model.snapshot", *(f"domstats.formats.{name}" for name in FORMATS)} & {
+        *loaded
+    }
+
+
+@given(hosts, hosts)
+def test_every_format_takes_every_host(now: Any, before: Any) -> None:
+    snapshot, options = Snapshot.of_params(now, time=1.0), Options(terminal=True, before=Snapshot.of_params(before))
+    for form in FORMATS.values():
+        encoded = form.encode(snapshot, options)
+        assert encoded == b"" or encoded.endswith(b"\n")

@@ -1,0 +1,100 @@
+"""Write docs/reference from the code: the command's options, the catalogue of fields, the errors.
+
+`python tools/reference.py` writes the pages; tests/test_docs.py fails when they are not current.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import click
+
+from domstats import errors
+from domstats.catalog.fields import FIELDS
+from domstats.catalog.groups import GROUPS
+from domstats.cli import VERBS, group
+
+PAGES = Path(__file__).parent.parent / "docs" / "reference"
+
+
+def pages() -> dict[str, str]:
+    """Name and text of each page."""
+    return {"command.md": _command(), "fields.md": _fields(), "errors.md": _errors()}
+
+
+def _command() -> str:
+    lines = [
+        "# The command",
+        "",
+        "Exit codes: 0 all is there, 3 some of it is missing, 1 nothing could be had, 2 wrong use, 130 Ctrl-C. Data goes",
+        "to stdout, everything else to stderr.",
+        "",
+    ]
+    for verb in VERBS:
+        command = group.get_command(click.Context(group), verb)
+        assert command is not None
+        words = " ".join(
+            param.make_metavar(click.Context(command)) for param in command.params if isinstance(param, click.Argument)
+        )
+        lines += [
+            f"## domstats {verb} {words}",
+            "",
+            inspect.cleandoc(command.help or ""),
+            "",
+            "| option | meaning |",
+            "|---|---|",
+        ]
+        for param in command.params:
+            if isinstance(param, click.Option) and not param.hidden:
+                metavar = "" if param.is_flag else " " + param.make_metavar(click.Context(command))
+                names = ", ".join(f"`{name}`" for name in param.opts)
+                default = f" Default: {param.default:g}." if isinstance(param.default, float) else ""
+                lines.append(f"| {names}{_cell(metavar)} | {_cell(param.help or '')}{default} |")
+        hidden = [f"`{param.opts[0]}`" for param in command.params if isinstance(param, click.Option) and param.hidden]
+        if hidden:
+            lines += ["", f"Also understood, as virsh writes them: {', '.join(hidden)}."]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _fields() -> str:
+    lines = [
+        "# The fields",
+        "",
+        "Every statistic of libvirt's bulk call, by group. `<i>` and `<j>` are positions, `<id>` the number of a vCPU",
+        "or I/O thread, `<name>` a word of the hypervisor's. Keys that are not here pass through unharmed.",
+        "",
+    ]
+    for each in GROUPS:
+        needs = "asks the guest's monitor" if each.needs_monitor else "needs no answer of the guest"
+        lines += [f"## {each.name}", "", f"Bit {each.bit}, since libvirt {each.since}; {needs}.", ""]
+        lines += ["| key | type | unit | kind | since | meaning |", "|---|---|---|---|---|---|"]
+        for field in FIELDS:
+            if field.group == each.name:
+                meaning = f"{field.help} {field.note}".strip()
+                cells = (f"`{field.pattern}`", " or ".join(field.types), field.unit, field.kind, field.since, meaning)
+                lines.append(f"| {' | '.join(map(_cell, cells))} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _errors() -> str:
+    doc = inspect.getdoc(errors) or ""
+    first, _, tree = doc.partition("\n\n")
+    lines = ["# The errors", "", first, "", "```text", inspect.cleandoc(tree), "```", ""]
+    for name, kind in vars(errors).items():
+        if isinstance(kind, type) and issubclass(kind, errors.DomstatsError):
+            lines += [f"**{name}** {inspect.getdoc(kind)}", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text that does not end its cell."""
+    return text.replace("|", r"\|")
+
+
+if __name__ == "__main__":
+    PAGES.mkdir(exist_ok=True)
+    for page, text in pages().items():
+        (PAGES / page).write_text(text, encoding="utf-8")
