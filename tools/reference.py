@@ -27,8 +27,8 @@ def _command() -> str:
     lines = [
         "# The command",
         "",
-        "Exit codes: 0 all is there, 3 some of it is missing, 1 nothing could be had, 2 wrong use, 130 Ctrl-C. Data goes",
-        "to stdout, everything else to stderr.",
+        "Exit codes: 0 all is there, 3 some of it is missing, 1 nothing could be had, 2 wrong use, 130 Ctrl-C. Data",
+        "goes to stdout, everything else to stderr.",
         "",
     ]
     for verb in VERBS:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.params import Value
-from domstats.model.snapshot import Snapshot
+from domstats.model.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class LibvirtDomain:
 LibvirtStats = list[tuple[LibvirtDomain, dict[str, Value]]]
 
 
-def libvirt_stats(snapshot: Snapshot) -> LibvirtStats:
-    """A snapshot in libvirt-python's form."""
-    return [(LibvirtDomain(record.domain), dict(record.items())) for record in snapshot]
+def libvirt_stats(records: Iterable[Record]) -> LibvirtStats:
+    """Records in libvirt-python's form."""
+    return [(LibvirtDomain(record.domain), dict(record.items())) for record in records]
 
 
 def libvirt_flags(flags: int) -> DomainFilter:

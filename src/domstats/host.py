@@ -86,8 +86,9 @@ class Host:
         """As libvirt-python's virConnect.domainListGetStats: a list of (domain, dict)."""
         if not doms:
             raise UsageError("the list of domains is empty; getAllDomainStats() asks for all")
-        chosen = [each.domain for each in doms]
-        return libvirt_stats(self.stats(chosen, stats, filters=libvirt_flags(flags)))
+        snapshot = self.stats([each.domain for each in doms], stats, filters=libvirt_flags(flags))
+        # libvirt keeps the order of the list; what was asked for twice is there twice, what is gone is not.
+        return libvirt_stats(snapshot[each.UUIDString()] for each in doms if each.UUIDString() in snapshot)
 
     def close(self) -> None:
         """Let go of the host; safe to call twice."""

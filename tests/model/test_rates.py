@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -151,6 +152,16 @@ def test_rates_are_per_group_of_a_record() -> None:
     before, now = poll(10.0, count(1)), poll(20.0, count(11))
     times = now.sampling.times.copy()
     times[0, 1] = 12.0  # the group cpu was sampled earlier than the rest
-    sampling = type(now.sampling)(now.sampling.status, times, now.sampling.sources, now.sampling.source_names)
-    later = Snapshot(now.layout, now.values, 20.0, sampling, None)
+    later = Snapshot(now.layout, now.values, 20.0, replace(now.sampling, times=times), None)
     assert later.rates(before)["vm"]["cpu.time"] == 5.0
+
+
+def test_a_rate_over_less_than_four_times_the_uncertainty_is_none() -> None:
+    before, now = poll(10.0, count(1)), poll(20.0, count(11))
+    for uncertainty, rate in ((2.4, 1.0), (2.6, None)):
+        blurred = replace(now.sampling, uncertainty=now.sampling.uncertainty + uncertainty)
+        later = Snapshot(now.layout, now.values, 20.0, blurred, None)
+        assert later.rates(before)["vm"].get("cpu.time") == rate
+        earlier = Snapshot(before.layout, before.values, 10.0, replace(blurred, times=before.sampling.times), None)
+        assert now.rates(earlier)["vm"].get("cpu.time") == rate
+        assert rate is not None or later.rates(before)["vm"].reason("cpu.time") == "interval too short"

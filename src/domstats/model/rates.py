@@ -23,6 +23,8 @@ from domstats.model.record import Poll
 LEAST_INTERVAL = 0.04
 """Seconds. The kernel counts processor time in ticks of 10 ms (USER_HZ is 100 on every Linux); over fewer than four of
 them a rate says more about the ticks than about the guest."""
+UNCERTAINTIES = 4
+"""A rate over less than so many times the uncertainty of its samples' times may be off by more than a quarter."""
 
 
 class Reason(IntEnum):
@@ -61,9 +63,9 @@ class Rates:
         """The later snapshot's."""
         earlier, reasons = _earlier_values(before, now)
         difference, went_back = _differences(before, now, earlier)
-        seconds = _seconds(before, now)
+        seconds, least = _intervals(before, now)
         _mark(reasons, went_back, Reason.COUNTER_WENT_BACK)
-        _mark(reasons, ~(seconds >= LEAST_INTERVAL), Reason.INTERVAL_TOO_SHORT)
+        _mark(reasons, ~(seconds >= least), Reason.INTERVAL_TOO_SHORT)
         with np.errstate(divide="ignore", invalid="ignore"):
             rates = difference / seconds
         rates[reasons != Reason.NONE] = np.nan
@@ -190,18 +192,18 @@ def _differences(
     return difference, went_back
 
 
-def _seconds(before: Poll, now: Poll) -> npt.NDArray[np.float64]:
-    """For each value, the time between its two samples; NaN where one is not known."""
-    if before.layout is now.layout:
-        intervals = now.sampling.times - before.sampling.times
-    else:
+def _intervals(before: Poll, now: Poll) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """For each value, the time between its two samples (NaN where one is not known), and the least it must be."""
+    old, new = before.sampling, now.sampling
+    times, blur = old.times, old.uncertainty
+    if before.layout is not now.layout:
         places = before.layout.index
         rows = np.array([places.get(record.domain.uuid, -1) for record in now.layout.records], np.int64)
-        earlier = np.full_like(now.sampling.times, np.nan)
-        earlier[rows >= 0] = before.sampling.times[rows[rows >= 0]]
-        intervals = now.sampling.times - earlier
-    seconds: npt.NDArray[np.float64] = intervals.ravel().take(_cells(now.layout))
-    return seconds
+        times, blur = np.full_like(new.times, np.nan), np.zeros_like(new.times)
+        times[rows >= 0], blur[rows >= 0] = old.times[rows[rows >= 0]], old.uncertainty[rows[rows >= 0]]
+    least = np.maximum(LEAST_INTERVAL, UNCERTAINTIES * np.maximum(blur, new.uncertainty))
+    cells = _cells(now.layout)
+    return (new.times - times).ravel().take(cells), least.ravel().take(cells)
 
 
 def _by_value(layout: Layout, name: str, of_shape: Any, dtype: Any) -> npt.NDArray[Any]:

@@ -33,7 +33,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampling:
-    """Arrays with a row for each record; `times` and `sources` have a column for each of GROUP_NAMES."""
+    """Arrays with a row for each record; all but `status` have a column for each of GROUP_NAMES."""
 
     status: npt.NDArray[np.uint8]
     times: npt.NDArray[np.float64]
@@ -41,16 +41,17 @@ class Sampling:
     sources: npt.NDArray[np.uint8]
     """Index into source_names."""
     source_names: tuple[str, ...]
+    uncertainty: npt.NDArray[np.float64]
+    """Seconds by which the true time may differ, either way."""
 
     @classmethod
-    def of_one_poll(
-        cls, records: int, time: float, source: str, status: npt.NDArray[np.uint8] | None = None
-    ) -> Sampling:
-        """Everything at one time from one source; takes no memory but the statuses."""
+    def of_one_poll(cls, records: int, time: float, source: str, uncertainty: float = 0.0) -> Sampling:
+        """Everything fresh, at one time and from one source; takes no memory to speak of."""
         shape = (records, len(GROUP_NAMES))
         return cls(
-            status if status is not None else np.broadcast_to(np.uint8(Status.FRESH), records),
+            np.broadcast_to(np.uint8(Status.FRESH), records),
             np.broadcast_to(np.float64(time), shape),
             np.broadcast_to(np.uint8(0), shape),
             (source,),
+            np.broadcast_to(np.float64(uncertainty), shape),
         )

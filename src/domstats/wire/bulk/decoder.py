@@ -47,9 +47,12 @@ class ReplyDecoder:
         hint = (len(body), bytes(body[:_HINT_BYTES]))
         plan = self._hints.get(hint)
         if plan is None or not plan.matches(words):
-            plan, words = Scan(bytes(body), self._known, self._plan_of).run()
+            plan, arranged = Scan(bytes(body), self._known, self._plan_of).run()
             self._make_room(plan)
-            self._hints[hint] = plan
+            if arranged is None:
+                self._hints[hint] = plan
+            else:
+                words = arranged
         return Snapshot.of_one_poll(plan.layout, plan.read(words), time=time, source=source, host_cpus=host_cpus)
 
     def _plan_of(self, templates: list[Template]) -> Plan:

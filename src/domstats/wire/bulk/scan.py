@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from itertools import repeat
+from operator import attrgetter
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from domstats.wire.bulk.template import HEAD_BYTES, ShapeText, Template, Words
 from domstats.wire.limits import STRING_MAX
 
 _UINT = struct.Struct(">I")
+_UUID_OF = attrgetter("uuid")
 _SHAPES_A_COUNT = 8
 """How many shapes with the same number of parameters are remembered."""
 
@@ -45,7 +48,8 @@ class Known:
         None if that is the order they are in.
         """
         unseen = len(self._places)
-        places = np.array([self._places.get(template.uuid, unseen) for template in templates], np.int64)
+        found = map(self._places.get, map(_UUID_OF, templates), repeat(unseen))
+        places = np.fromiter(found, np.int64, len(templates))
         if (places[1:] >= places[:-1]).all():
             return None
         order: list[int] = places.argsort(kind="stable").tolist()
@@ -89,26 +93,26 @@ class Scan:
         self._words: Words = np.frombuffer(body, np.uint32)
         self._count = parse_count(body)
 
-    def run(self) -> tuple[Plan, Words]:
+    def run(self) -> tuple[Plan, Words | None]:
         """Find every record, and remember the new ones.
 
-        Gives a plan, and the words it reads: the body, its records put in the order of the snapshot. Raises Truncated,
-        LimitExceeded or BadValue.
+        Gives a plan, and the words it reads where these are not the body as it is: its records put in the order of the
+        snapshot. Raises Truncated, LimitExceeded or BadValue.
         """
         templates, starts = self._take_for_known()
         if templates:
-            plan, words = self._arranged(templates, starts)
-            if plan.matches(words):
-                return plan, words
+            plan, arranged = self._arranged(templates, starts)
+            if plan.matches(self._words if arranged is None else arranged):
+                return plan, arranged
         templates, starts = self._read()
         for template in [each for each in templates if self._known.by_head.get(each.head) is not each]:
             self._known.remember(template)
         return self._arranged(templates, starts)
 
-    def _arranged(self, templates: list[Template], starts: list[int]) -> tuple[Plan, Words]:
+    def _arranged(self, templates: list[Template], starts: list[int]) -> tuple[Plan, Words | None]:
         order = self._known.order(templates)
         if order is None:
-            return self._plan_of(templates), self._words
+            return self._plan_of(templates), None
         plan = self._plan_of([templates[record] for record in order])
         body, edges = memoryview(self._body), [*starts, len(self._body)]
         parts = [body[:4], *[body[edges[record] : edges[record + 1]] for record in order]]
