@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from domstats.sources.libvirt.source import LibvirtSource
 from domstats.sources.libvirt.uri import parse
 from domstats.wire.procedures import Procedure
 from domstats.wire.structures import ControlInfo, DomainInfo, DomainState, JobInfo, NodeInfo
+from hypervisor import Hypervisor
 
 P = Procedure
 DEADLINE = 60.0
@@ -24,11 +24,6 @@ TEST = Domain("test", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
 """The one domain of the test driver's default host."""
 NO_FLAGS = DomainFilter(0)
 MONITORLESS = StatsGroup.STATE | StatsGroup.INTERFACE
-
-
-def virsh(*args: str, uri: str = "qemu:///system") -> str:
-    done = subprocess.run(["virsh", "-q", "-r", "-c", uri, *args], capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 @pytest.fixture
@@ -39,11 +34,8 @@ async def default_source(libvirtd: str) -> AsyncIterator[LibvirtSource]:
 
 
 @pytest.fixture
-async def source(libvirtd: str) -> AsyncIterator[LibvirtSource]:
-    try:
-        source = await LibvirtSource.open(f"qemu+unix:///system?socket={libvirtd}", {}, deadline=DEADLINE)
-    except RemoteError as error:
-        pytest.skip(f"this libvirtd has no qemu driver: {error}")
+async def source(libvirt_uri: str) -> AsyncIterator[LibvirtSource]:
+    source = await LibvirtSource.open(libvirt_uri, {}, deadline=DEADLINE)
     yield source
     await source.aclose()
 
@@ -147,16 +139,11 @@ class TestTheTestDriver:
 
 
 class TestTheQemuDriver:
-    async def test_the_default_socket(self, source: LibvirtSource) -> None:
-        default = await LibvirtSource.open("qemu:///system", {}, deadline=DEADLINE)
-        assert len(await default.domains()) == len(await source.domains())
-        await default.aclose()
-
-    async def test_domains_are_those_of_virsh(self, source: LibvirtSource) -> None:
+    async def test_domains_are_those_of_virsh(self, hypervisor: Hypervisor, source: LibvirtSource) -> None:
         domains = await source.domains()
-        assert {domain.uuid for domain in domains} == set(virsh("list", "--all", "--uuid").split())
-        assert {domain.name for domain in domains} == set(virsh("list", "--all", "--name").splitlines()) - {""}
-        assert {str(domain.id) for domain in domains if domain.id} == set(virsh("list", "--id").split())
+        assert {domain.uuid for domain in domains} == set(hypervisor.virsh("list", "--all", "--uuid").split())
+        assert {domain.name for domain in domains} == set(hypervisor.names())
+        assert {str(domain.id) for domain in domains if domain.id} == set(hypervisor.virsh("list", "--id").split())
 
     async def test_every_domain_is_found(self, source: LibvirtSource) -> None:
         for domain in await source.domains():
@@ -172,22 +159,19 @@ class TestTheQemuDriver:
         snapshot = await source.stats(some, MONITORLESS, NO_FLAGS, DEADLINE)
         assert [record.domain for record in snapshot] == some
 
-    async def test_the_host_as_virsh_sees_it(self, source: LibvirtSource) -> None:
+    async def test_the_host_as_virsh_sees_it(self, hypervisor: Hypervisor, source: LibvirtSource) -> None:
         info: NodeInfo = await source.connection.call(P.NODE_GET_INFO, deadline=DEADLINE)
-        said = dict(line.split(":") for line in virsh("nodeinfo").strip().splitlines())
+        said = dict(line.split(":") for line in hypervisor.virsh("nodeinfo").strip().splitlines())
         assert int(said["CPU(s)"]) == info.cpus
         assert int(said["Memory size"].split()[0]) == info.memory
         assert said["CPU model"].strip() == info.model
 
-    async def test_a_running_domain(self, source: LibvirtSource) -> None:
+    async def test_a_running_domain(self, hypervisor: Hypervisor, source: LibvirtSource) -> None:
         call = source.connection.call
-        running = [domain for domain in await source.domains() if domain.id is not None]
-        if not running:
-            pytest.skip("no domain is running")
-        domain = running[0]
+        domain = next(domain for domain in await source.domains() if domain.id is not None)
         assert isinstance(await call(P.DOMAIN_GET_CONTROL_INFO, domain, 0, deadline=DEADLINE), ControlInfo)
         assert isinstance(await call(P.DOMAIN_GET_JOB_INFO, domain, deadline=DEADLINE), JobInfo)
         info: DomainInfo = await call(P.DOMAIN_GET_INFO, domain, deadline=DEADLINE)
-        said = dict(line.split(":", 1) for line in virsh("dominfo", domain.uuid).strip().splitlines())
+        said = dict(line.split(":", 1) for line in hypervisor.virsh("dominfo", domain.uuid).strip().splitlines())
         assert int(said["CPU(s)"]) == info.vcpus
         assert int(said["Max memory"].split()[0]) == info.max_memory

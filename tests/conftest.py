@@ -1,0 +1,10 @@
+"""What all tests share: the fixture plugins, and property tests that do not fail because the machine is busy."""
+
+import pytest
+from hypothesis import settings
+
+pytest.register_assert_rewrite("against_libvirt", "command")
+pytest_plugins = ["fix_libvirtd", "comparison"]
+
+settings.register_profile("domstats", deadline=None)
+settings.load_profile("domstats")
