@@ -18,9 +18,8 @@ DomstatsError
 │   ├── Truncated            fewer bytes than they announce
 │   ├── LimitExceeded        a length or count over its limit
 │   └── BadValue             a value that has no meaning
-├── RemoteError              libvirt's own report, with its code and text
-│   └── NoDomain, NoSupport, AccessDenied, StatsUnsupported, ReplyTooLarge
-└── MissingDependency        an optional package is not installed
+└── RemoteError              libvirt's own report, with its code and text
+    └── NoDomain, NoSupport, AccessDenied, StatsUnsupported, ReplyTooLarge
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class UnknownDomain(UsageError, KeyError):
         self.domain = domain
 
     def __str__(self) -> str:
-        return f"no domain {self.domain!r}; 'domstats get' without a name shows which there are"
+        return f"no domain {self.domain!r}"
 
 
 class UnknownField(UsageError, KeyError):
@@ -232,14 +231,3 @@ def remote_error(code: int, domain: int, text: str) -> RemoteError:
     if code == RPC_ERROR and TOO_LARGE_TEXT in text:
         return ReplyTooLarge(code, domain, text)
     return REMOTE_ERRORS.get(code, RemoteError)(code, domain, text)
-
-
-class MissingDependency(DomstatsError):
-    """An optional package is not installed. `package` is its name, `extra` the extra of ours that brings it."""
-
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(package, extra)
-        self.package, self.extra = package, extra
-
-    def __str__(self) -> str:
-        return f"this needs {self.package}: pip install 'domstats[{self.extra}]'"

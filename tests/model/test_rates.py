@@ -16,6 +16,7 @@ from domstats.model.params import ParamType, TypedParameter
 from domstats.model.rates import LEAST_INTERVAL, Reason
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.decoder import ReplyDecoder
+from domstats.wire.bulk.encoder import encode_reply
 
 P, T = TypedParameter, ParamType
 UUID = "00000000-0000-0000-0000-000000000001"
@@ -165,3 +166,20 @@ def test_a_rate_over_less_than_four_times_the_uncertainty_is_none() -> None:
         earlier = Snapshot(before.layout, before.values, 10.0, replace(blurred, times=before.sampling.times), None)
         assert now.rates(earlier)["vm"].get("cpu.time") == rate
         assert rate is not None or later.rates(before)["vm"].reason("cpu.time") == "interval too short"
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [(math.inf, math.inf), (1.0, math.inf), (-math.inf, math.inf), (math.nan, 1.0)]
+)
+def test_doubles_without_end_have_no_rate(before: float, now: float) -> None:
+    key = "cpu.energy.monitor.0.pkg.0.core_energy"
+    rates = poll(11.0, P(key, T.DOUBLE, now)).rates(poll(10.0, P(key, T.DOUBLE, before)))
+    assert rates["vm"].reason(key) == "counter went back"
+
+
+def test_records_that_stay_are_not_matched_key_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = ReplyDecoder()
+    before = decoder.decode(capture(POLL1), time=100.0)
+    fewer = decoder.decode(encode_reply(Snapshot.of_params((r.domain, r.params) for r in list(before)[1:])), time=115.0)
+    monkeypatch.setattr("domstats.model.rates.earlier_slots", None)
+    assert len(fewer.rates(before)) == 1023

@@ -229,13 +229,31 @@ def test_padding_that_is_not_zero_is_no_fault() -> None:
 
 
 def test_domains_that_come_and_go_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("domstats.wire.bulk.decoder.RECORDS_MAX", 10)
+    monkeypatch.setattr("domstats.wire.bulk.decoder._KNOWN_BYTES", 4000)
+    monkeypatch.setattr("domstats.wire.bulk.decoder._PLANS_WORDS", 200)
     decoder = ReplyDecoder()
+    known = decoder._known
     for start in range(1, 400, 4):
         content = [vm(start + number, *texts(start + number)) for number in range(4)]
         assert len(decoder.decode(encode_reply(Snapshot.of_params(content)))) == 4
-        assert len(decoder._known) <= 24
-        assert len(decoder._known.by_head) == len(decoder._known)
+        assert known.size == sum(template.size for template in known.by_head.values()) <= 5000
+
+
+def test_two_questions_in_turn_keep_their_record_layouts(parsed: list[str]) -> None:
+    decoder = ReplyDecoder()
+    state = [(domain, params[:1]) for domain, params in HOST]
+    whole, part = (
+        decoder.decode(encode_reply(Snapshot.of_params(HOST))),
+        decoder.decode(encode_reply(Snapshot.of_params(state))),
+    )
+    changed = [vm(1, *texts(1)[:2]), *HOST[1:]]
+    again = decoder.decode(encode_reply(Snapshot.of_params(changed)))
+    assert [a is b for a, b in zip(again.layout.records, whole.layout.records, strict=True)] == [False] + [True] * 7
+    again = decoder.decode(encode_reply(Snapshot.of_params([vm(1, id=None), *state[1:]])))
+    assert [a is b for a, b in zip(again.layout.records, part.layout.records, strict=True)] == [False] + [True] * 7
+    for run in range(20):
+        decoder.decode(encode_reply(Snapshot.of_params([vm(1, *texts(1), id=run)])))
+    assert len(decoder._known.by_head) <= 8 * 4
 
 
 def test_remembered_plans_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

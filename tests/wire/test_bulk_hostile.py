@@ -15,6 +15,7 @@ from domstats.model.domain import Domain
 from domstats.model.layout import RecordLayout, Shape
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.snapshot import Snapshot
+from domstats.wire.bulk import scan
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.bulk.encoder import encode_reply
 from domstats.wire.bulk.template import Template
@@ -155,6 +156,22 @@ def test_a_peer_that_misleads_every_record_costs_linear_time(monkeypatch: pytest
     snapshot = decoder.decode(encode_reply(Snapshot.of_params(second)))
     assert [record["a"] for record in snapshot] == [params[0].value for _, params in second]
     assert len(made) < 20 * count
+
+
+def test_strings_that_are_none_are_read_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each record seems to have a shape with a string of 1 MiB; read once for each, that would be 2 GiB."""
+    pairs = [(Domain("", f"{number:08x}-0000-0000-0000-000000000000", 1), f"k{number:03}") for number in range(400)]
+    content = [
+        (domain, [P(key, T.STRING, "") if number % 2 else P(key, T.UINT, 1 << 20)])
+        for number, (domain, key) in enumerate(pairs)
+    ]
+    content.append((DOMAIN, [P("long", T.STRING, "\udcff" * (1 << 21))]))
+    scans: list[scan.Scan] = []
+    plain = scan.Scan._read
+    monkeypatch.setattr(scan.Scan, "_read", lambda self: scans.append(self) or plain(self))
+    body = encode_reply(Snapshot.of_params(content))
+    assert ReplyDecoder().decode(body).records[0]["k000"] == 1 << 20
+    assert 0 < scans[0]._guessed <= 4 * len(body)
 
 
 @pytest.mark.parametrize(

@@ -9,33 +9,36 @@ from domstats.model.flags import DomainFilter
 from domstats.model.layout import RecordLayout, Shape
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
+from domstats.model.tables import device_key
 
 JOB_WAIT = 30.0
 """Seconds libvirt's qemu driver waits for a domain's job before it leaves out what needs it. A reply that took less,
 to a call without NOWAIT, is complete."""
 
 _Question = tuple[int, DomainFilter]
+_Last = tuple[int | None, Shape]
+"""The id of a domain's last complete record, and its shape."""
 
 
 class Completeness:
     """Judges the records of one host's polls; remembers the keys of each domain's last complete record."""
 
     def __init__(self) -> None:
-        self._complete: dict[_Question, dict[str, Shape]] = {}
+        self._complete: dict[_Question, dict[str, _Last]] = {}
 
     def judge(self, snapshot: Snapshot, groups: int, flags: DomainFilter, seconds: float) -> npt.NDArray[np.uint8]:
         """A Status for each record of a reply that took this many seconds: fresh or partial."""
         question = (groups, flags & DomainFilter.BACKING)
-        last = self._complete.get(question, {})
+        last = self._complete.setdefault(question, {})
         records = snapshot.layout.records
         if DomainFilter.NOWAIT not in flags and seconds < JOB_WAIT:
             partial = [False] * len(records)
         else:
             partial = [not _is_complete(record, last.get(record.domain.uuid)) for record in records]
-        self._complete[question] = last | {
-            record.domain.uuid: record.shape for record, flawed in zip(records, partial, strict=True) if not flawed
-        }
-        if len(self._complete) > _QUESTIONS_MAX or len(self._complete[question]) > _DOMAINS_MAX:
+        for record, flawed in zip(records, partial, strict=True):
+            if not flawed:
+                last[record.domain.uuid] = (record.domain.id, record.shape)
+        if len(self._complete) > _QUESTIONS_MAX or len(last) > _DOMAINS_MAX:
             self._complete.clear()
         return np.where(partial, np.uint8(Status.PARTIAL), np.uint8(Status.FRESH))
 
@@ -45,13 +48,21 @@ _DOMAINS_MAX = 32_768
 """Twice what one reply can hold; then those that have gone are forgotten, and the others judged without a memory."""
 
 
-def _is_complete(record: RecordLayout, last: Shape | None) -> bool:
-    shape = record.shape
-    if record.domain.id is None or shape is last:
+def _is_complete(record: RecordLayout, last: _Last | None) -> bool:
+    domain, shape = record.domain, record.shape
+    if domain.id is None:
         return True
-    if last is not None:
-        return last.slots.keys() <= shape.slots.keys()
-    return _has_monitor_part(shape)
+    if last is None or last[0] != domain.id:
+        return _has_monitor_part(shape)
+    return shape is last[1] or _only_devices_left(last[1], shape)
+
+
+def _only_devices_left(before: Shape, now: Shape) -> bool:
+    """Whether all keys that are missing belong to devices of which nothing is there: detached, not left out."""
+    missing = before.slots.keys() - now.slots.keys()
+    devices = {device_key(key)[:2] for key in missing}
+    there = {device_key(key)[:2] for key in now.slots} | {("domain", 0)}
+    return not devices & there
 
 
 def _has_monitor_part(shape: Shape) -> bool:

@@ -25,10 +25,6 @@ class ParamType(IntEnum):
         return self.name.lower()
 
 
-TYPE_LABELS: dict[str, ParamType] = {kind.label: kind for kind in ParamType}
-"""The types by their labels."""
-
-
 @dataclass(frozen=True, slots=True)
 class TypedParameter:
     """One statistic of one domain.

@@ -161,6 +161,9 @@ def _earlier_values(before: Poll, now: Poll) -> tuple[Positions | None, npt.NDAr
             _mark(reasons[here], np.ones(len(record.shape), np.bool_), Reason.NO_EARLIER_SAMPLE)
             continue
         other = before.layout.records[place]
+        if other is record:
+            earlier[here] = np.arange(before_starts[place], before_starts[place + 1])
+            continue
         slots, replaced = earlier_slots(record, other)
         _mark(reasons[here], replaced, Reason.DEVICE_REPLACED)
         _mark(reasons[here], slots < 0, Reason.NO_EARLIER_SAMPLE)
@@ -187,8 +190,9 @@ def _differences(
         went_back[signed] = new.view(np.int64)[signed] < old.view(np.int64)[signed]
     doubles = types == ParamType.DOUBLE
     if doubles.any():
-        difference[doubles] = new.view(np.float64)[doubles] - old.view(np.float64)[doubles]
-        went_back[doubles] = ~(difference[doubles] >= 0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            difference[doubles] = new.view(np.float64)[doubles] - old.view(np.float64)[doubles]
+        went_back[doubles] = ~(difference[doubles] >= 0) | ~np.isfinite(difference[doubles])
     return difference, went_back
 
 

@@ -71,7 +71,7 @@ class Record:
         return self.layout.strings[value] if kind == ParamType.STRING else value
 
     def _by_other_name(self, name: str) -> Value:
-        found = resolve(self.layout, name)
+        found = resolve(self.layout, name) if isinstance(name, str) else None
         if found is None:
             raise UnknownField(name, f"domain {self.domain.name!r}")
         slot, words = found
@@ -86,7 +86,11 @@ class Record:
             return default
 
     def __contains__(self, key: object) -> bool:
-        return key in self.layout.shape.slots
+        """Whether looking it up gives a value."""
+        return key in self.layout.shape.slots or (isinstance(key, str) and resolve(self.layout, key) is not None)
+
+    def __bool__(self) -> bool:
+        return True
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.layout.shape.slots)
@@ -104,6 +108,10 @@ class Record:
     def items(self) -> list[tuple[str, Value]]:
         """Keys and values, in the source's order."""
         return [(key, self._value(slot)) for key, slot in self.layout.shape.slots.items()]
+
+    def values(self) -> list[Value]:
+        """The values, in the order of the keys."""
+        return [self._value(slot) for slot in self.layout.shape.slots.values()]
 
     @property
     def domain(self) -> Domain:

@@ -39,6 +39,13 @@ class Snapshot(Poll):
         """A snapshot whose values were all taken at one time from one source."""
         return cls(layout, values, time, Sampling.of_one_poll(len(layout), time, source), host_cpus)
 
+    def with_sampling(self, sampling: Sampling) -> Snapshot:
+        """The same records with other statuses and times."""
+        return Snapshot(self.layout, self.values, self.time, sampling, self.host_cpus)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Snapshot, (self.layout, self.values, self.time, self.sampling, self.host_cpus)
+
     @classmethod
     def of_params(
         cls,

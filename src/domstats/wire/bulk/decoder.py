@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import chain
 
 import numpy as np
 
@@ -10,11 +11,13 @@ from domstats.errors import Truncated
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.plan import Plan
 from domstats.wire.bulk.scan import Known, Scan
-from domstats.wire.bulk.template import Template, Words
-from domstats.wire.limits import RECORDS_MAX
+from domstats.wire.bulk.template import WORD, Template, Words
 
-_PLANS_WORDS = 1 << 24
-"""How many words of reply the remembered plans may cover: two replies of the largest size, or any number of slices."""
+_PLANS_WORDS = 1 << 23
+"""How many words of reply the remembered plans may cover: 4,800 guests like those of the captured replies, in slices or
+whole. A plan takes 7 bytes a word."""
+_KNOWN_BYTES = 1 << 26
+"""How many bytes of records are remembered; over that, only those of the remembered plans are."""
 _HINT_BYTES = 48
 """Up to here a body holds its count and the beginning of the first domain, and no number that changes: 32 bytes and the
 name stand before the first parameter, whose own name and type take 20."""
@@ -64,11 +67,11 @@ class ReplyDecoder:
         return plan
 
     def _make_room(self, plan: Plan) -> None:
-        crowded = len(self._known) > 2 * RECORDS_MAX
-        if crowded:  # domains come and go for years: keep those of this reply
-            self._known.only([Template.of(record) for record in plan.layout.records])
-        while len(self._plans) > 1 and (crowded or sum(each.words for each in self._plans.values()) > _PLANS_WORDS):
+        while len(self._plans) > 1 and sum(each.words for each in self._plans.values()) > _PLANS_WORDS:
             self._plans.popitem(last=False)
             self._hints.clear()
+        if self._known.size > max(_KNOWN_BYTES, 2 * WORD * plan.words):  # domains come and go for years
+            records = chain.from_iterable(each.layout.records for each in [*self._plans.values(), plan])
+            self._known.only(map(Template.of, records))
         if len(self._hints) > _HINTS_MAX:
             self._hints.clear()

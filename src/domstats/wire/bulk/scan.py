@@ -8,7 +8,7 @@ record by record: each is compared with what is known of its domain, then with t
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from operator import attrgetter
 
@@ -25,22 +25,26 @@ _UINT = struct.Struct(">I")
 _UUID_OF = attrgetter("uuid")
 _SHAPES_A_COUNT = 8
 """How many shapes with the same number of parameters are remembered."""
+_HEADS_A_DOMAIN = 4
+"""How many records of a domain: whoever asks for other groups in turn gets records with other numbers of parameters."""
+_GUESSES = 4
+"""How many times a body's length may be read as strings in trying shapes on it. A daemon's replies need one; this keeps
+the cost of one that is made to mislead linear."""
 
 
 class Known:
     """What a decoder remembers of earlier replies."""
 
-    __slots__ = ("_places", "_shapes", "_templates", "by_head")
+    __slots__ = ("_heads", "_places", "_shapes", "by_head", "size")
 
     def __init__(self) -> None:
         self.by_head: dict[bytes, Template] = {}
         """By the 24 bytes that follow a domain's name: UUID, id and number of parameters."""
-        self._templates: dict[bytes, Template] = {}
+        self.size = 0
+        """Bytes of all templates."""
+        self._heads: dict[bytes, list[bytes]] = {}
         self._places: dict[bytes, int] = {}
         self._shapes: dict[int, list[ShapeText]] = {}
-
-    def __len__(self) -> int:
-        return len(self._templates)
 
     def order(self, templates: Sequence[Template]) -> list[int] | None:
         """Which of the templates comes first, second, ... in a snapshot: as they were first seen, new ones last.
@@ -56,16 +60,21 @@ class Known:
         return order
 
     def remember(self, template: Template) -> None:
-        """Know a record again."""
-        before = self._templates.get(template.uuid)
-        if before is not None:
-            del self.by_head[before.head]
-        self._templates[template.uuid] = self.by_head[template.head] = template
+        """Know this record when it comes again, and its shape when another domain has it."""
         self._places.setdefault(template.uuid, len(self._places))
+        heads = self._heads.setdefault(template.uuid, [])
+        if template.head in heads:
+            heads.remove(template.head)
+            self.size -= self.by_head[template.head].size
+        heads.append(template.head)
+        self.by_head[template.head] = template
+        self.size += template.size
+        if len(heads) > _HEADS_A_DOMAIN:
+            self.size -= self.by_head.pop(heads.pop(0)).size
         self.remember_shape(template)
 
     def remember_shape(self, template: Template) -> None:
-        """Know the shape again when another domain has it."""
+        """Know the shape when another domain has it."""
         text = ShapeText.of(template.record.shape)
         shapes = self._shapes.setdefault(len(text.shape), [])
         if text not in shapes:
@@ -76,10 +85,11 @@ class Known:
         """The shapes with this many parameters, the newest first."""
         return self._shapes.get(count, [])
 
-    def only(self, templates: Sequence[Template]) -> None:
+    def only(self, templates: Iterable[Template]) -> None:
         """Forget all but these."""
-        for memory in (self.by_head, self._templates, self._places, self._shapes):
+        for memory in (self.by_head, self._heads, self._places, self._shapes):
             memory.clear()
+        self.size = 0
         for template in templates:
             self.remember(template)
 
@@ -92,6 +102,7 @@ class Scan:
         self._body, self._known, self._plan_of = body, known, plan_of
         self._words: Words = np.frombuffer(body, np.uint32)
         self._count = parse_count(body)
+        self._guessed = 0
 
     def run(self) -> tuple[Plan, Words | None]:
         """Find every record, and remember the new ones.
@@ -183,8 +194,9 @@ class Scan:
             if at + 4 > len(body):
                 return None
             (length,) = _UINT.unpack_from(body, at)
-            if length > STRING_MAX:
+            if length > STRING_MAX or self._guessed + length > _GUESSES * len(body):
                 return None
+            self._guessed += length
             strings.append(str(body[at + 4 : at + 4 + length], "utf-8", "surrogateescape"))
             at += 4 + length + -length % 4
         return strings
