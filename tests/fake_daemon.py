@@ -13,7 +13,7 @@ from domstats.errors import NoDomain, ProtocolError, RemoteError
 from domstats.model.domain import Domain
 from domstats.wire.connection import Call, ServerConnection
 from domstats.wire.packet import Framer, Header
-from domstats.wire.procedures import PROCEDURES, Procedure, decode_args, encode_reply
+from domstats.wire.procedures import PROCEDURES, Procedure, decode_args, encode_values
 from domstats.wire.structures import NodeInfo
 
 DOMAINS = (
@@ -97,7 +97,7 @@ class FakeDaemon:
 
     def answer(self, asked: Asked, *values: Any) -> None:
         """Answer a held call."""
-        asked.client.machine.reply(asked.call.serial, asked.call.procedure, encode_reply(asked.procedure, *values))
+        asked.client.machine.reply(asked.call.serial, asked.call.procedure, encode_values(asked.procedure, *values))
         asked.client.flush()
 
     def fail(self, asked: Asked, error: RemoteError) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from domstats import errors
 from domstats.catalog.fields import FIELDS
 from domstats.catalog.groups import GROUPS
 from domstats.cli import VERBS, group
+from domstats.cli.console import EXIT_CODES
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -27,8 +29,7 @@ def _command() -> str:
     lines = [
         "# The command",
         "",
-        "Exit codes: 0 all is there, 3 some of it is missing, 1 nothing could be had, 2 wrong use, 130 Ctrl-C. Data",
-        "goes to stdout, everything else to stderr.",
+        *textwrap.wrap(f"{EXIT_CODES} Data goes to stdout, everything else to stderr.", 120),
         "",
     ]
     for verb in VERBS:

@@ -56,3 +56,7 @@ def __getattr__(name: str) -> Any:
     if name in ("aio", "errors"):
         return import_module(f"domstats.{name}")
     raise AttributeError(f"module 'domstats' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -6,27 +6,36 @@ async with domstats.aio.connect("qemu:///system") as host:
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 from domstats.catalog.groups import group_bits
 from domstats.collect.completeness import Completeness
+from domstats.errors import DeadlineExceeded, UsageError
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter
+from domstats.model.layout import DomainKey
 from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
-from domstats.sources.registry import default_uri, open_source
+from domstats.sources.registry import open_source
 
 DEADLINE = 30.0
 """Seconds a call may take when the caller does not say."""
 
-WhichDomain = str | Domain | Record
+WhichDomain = DomainKey | Domain | Record
+WhichDomains = WhichDomain | Iterable[WhichDomain]
 WhichGroups = int | str | Iterable[int | str]
+
+_BITS_MAX = (1 << 32) - 1
+"""Groups and filters are unsigned ints of 32 bits on the wire."""
 
 
 class Filters(TypedDict, total=False):
@@ -57,18 +66,27 @@ class Host:
         """The URI it was reached by."""
         return self._source.uri
 
-    async def domains(self) -> list[Domain]:
-        """All domains of the host, running or not."""
-        return await self._source.domains()
+    async def domains(self, *, deadline: float = DEADLINE) -> list[Domain]:
+        """All domains of the host, running or not; `deadline`: seconds it may take.
 
-    async def find(self, name: str) -> Domain:
-        """The domain of that id, UUID or name, tried in this order as virsh does. Raises UnknownDomain."""
-        return await self._source.find(name)
+        Raises DeadlineExceeded, ConnectionLost, or what libvirt reports. Source: virConnectListAllDomains.
+        """
+        return await self._source.domains(checked_deadline(deadline))
+
+    async def find(self, name: DomainKey, *, deadline: float = DEADLINE) -> Domain:
+        """The domain of that id, UUID or name, tried in this order as virsh does.
+
+        A number is an id only, a uuid.UUID a UUID only. `deadline`: seconds it may take. Raises UnknownDomain,
+        DeadlineExceeded, ConnectionLost, or what libvirt reports.
+        """
+        if not isinstance(name, DomainKey):
+            raise UsageError(f"a domain is found by its name, UUID or id, not by {name!r}")
+        return await self._source.find(name, checked_deadline(deadline))
 
     async def stats(
         self,
-        domains: Iterable[WhichDomain] | None = None,
-        groups: WhichGroups = 0,
+        domains: WhichDomains | None = None,
+        groups: WhichGroups | None = None,
         *,
         filters: DomainFilter = NO_FILTERS,
         deadline: float = DEADLINE,
@@ -76,29 +94,31 @@ class Host:
     ) -> Snapshot:
         """The statistics of many domains in one call.
 
-        `domains`: which ones (UUIDs, names, ids as text, or domains and records of earlier calls); all when None.
-        `groups`: names, bit numbers as text, or StatsGroup bits; all that the hypervisor has when 0. `filters` and the
-        keywords choose domains by state. `deadline`: seconds it may take.
+        `domains`: which ones, or which one: names, UUIDs and ids, or domains and records of earlier calls; all when
+        None. `groups`: names, bit numbers as text, or StatsGroup bits; all that the hypervisor has when None or 0.
+        `filters` and the keywords choose domains by state. `deadline`: seconds it may take.
 
-        Raises UnknownDomain, UnknownGroup, DeadlineExceeded, ConnectionLost, or what libvirt reports.
-        Source: virConnectGetAllDomainStats, virDomainListGetStats.
+        Raises UsageError and its kinds UnknownDomain and UnknownGroup, DeadlineExceeded, ConnectionLost, or what
+        libvirt reports. Source: virConnectGetAllDomainStats, virDomainListGetStats.
         """
-        began = time.monotonic()
-        for name, wanted in flags.items():
-            filters |= DomainFilter[name.upper()] if wanted else NO_FILTERS
-        chosen = [] if domains is None else [await self._domain(each) for each in domains]
-        bits = stats_bits(groups)
-        if domains is not None and not chosen:  # an empty list on the wire means every domain
-            return Snapshot.of_params([], time=time.time(), source=self.uri, host_cpus=self._source.cpus)
-        snapshot = await self._source.stats(chosen, bits, filters, deadline - (time.monotonic() - began))
-        status = self._completeness.judge(snapshot, bits, filters, time.monotonic() - began)
-        sampling = replace(snapshot.sampling, status=status)
-        return Snapshot(snapshot.layout, snapshot.values, snapshot.time, sampling, snapshot.host_cpus)
+        ends = time.monotonic() + checked_deadline(deadline)
+        bits, how, which = stats_bits(groups), domain_filter(filters, flags), _listed(domains)
+        try:
+            chosen = [await self._domain(each, ends) for each in which]
+            if domains is not None and not chosen:  # an empty list on the wire means every domain
+                return Snapshot.of_params([], time=time.time(), source=self.uri, host_cpus=self._source.cpus)
+            asked = time.monotonic()
+            snapshot = await self._source.stats(chosen, bits, how, ends - asked)
+        except DeadlineExceeded as late:
+            # The caller's deadline, not what was left of it.
+            raise DeadlineExceeded(late.during, deadline, late.advice) from None
+        status = self._completeness.judge(snapshot, bits, how, time.monotonic() - asked)
+        return snapshot.with_sampling(replace(snapshot.sampling, status=status))
 
-    async def _domain(self, which: WhichDomain) -> Domain:
+    async def _domain(self, which: WhichDomain, ends: float) -> Domain:
         if isinstance(which, Record):
             return which.domain
-        return which if isinstance(which, Domain) else await self._source.find(which)
+        return which if isinstance(which, Domain) else await self._source.find(which, ends - time.monotonic())
 
     async def aclose(self) -> None:
         """Let go of the host; safe to call twice."""
@@ -113,16 +133,58 @@ class Host:
         await self.aclose()
 
 
-def stats_bits(groups: WhichGroups) -> int:
-    """The bits of groups given by name, by number as text, or as bits. Raises UnknownGroup."""
-    if isinstance(groups, int):
-        return int(groups)
-    if isinstance(groups, str):
-        return group_bits(groups)
-    bits = 0
-    for group in groups:
-        bits |= stats_bits(group)
-    return bits
+def checked_deadline(seconds: float) -> float:
+    """The deadline. Raises UsageError unless it is a finite number over 0."""
+    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise UsageError(f"a deadline is a finite number of seconds over 0, not {seconds!r}")
+    return seconds
+
+
+def stats_bits(groups: WhichGroups | None) -> int:
+    """The bits of groups given by name, by number as text, or as bits; 0 for None. Raises UnknownGroup, UsageError."""
+    if groups is None:
+        return 0
+    if isinstance(groups, str | int) or not isinstance(groups, Iterable):
+        return _group_bits(groups)
+    bits = [_group_bits(group) for group in groups]
+    if not bits:
+        raise UsageError("the list of groups is empty; None asks for all of them")
+    return reduce(or_, bits)
+
+
+def _group_bits(group: object) -> int:
+    if isinstance(group, str):
+        return group_bits(group)
+    if not isinstance(group, int) or not 0 <= group <= _BITS_MAX:
+        raise UsageError(f"groups are names, or bits from 0 to 2^32 - 1, not {group!r}")
+    return int(group)
+
+
+def domain_filter(filters: DomainFilter, flags: Mapping[str, object]) -> DomainFilter:
+    """Filters and keywords in one. Raises UsageError for a keyword that does not exist, or bits out of range."""
+    if not isinstance(filters, int) or not 0 <= filters <= _BITS_MAX:
+        raise UsageError(f"filters are DomainFilter bits from 0 to 2^32 - 1, not {filters!r}")
+    known = Filters.__annotations__
+    for name in flags:
+        if name not in known:
+            raise UsageError(
+                f"there is no keyword {name!r}; beside 'filters' and 'deadline' there are {', '.join(known)}"
+            )
+    chosen = (DomainFilter[name.upper()] for name, wanted in flags.items() if wanted)
+    return reduce(or_, chosen, DomainFilter(filters))
+
+
+def _listed(domains: WhichDomains | None) -> list[WhichDomain]:
+    """Every domain asked for. Raises UsageError."""
+    if domains is None:
+        return []
+    if isinstance(domains, WhichDomain) or not isinstance(domains, Iterable):
+        domains = [domains]
+    listed = list(domains)
+    for each in listed:
+        if not isinstance(each, WhichDomain):
+            raise UsageError(f"a domain is given by its name, UUID or id, as a Domain or a Record, not as {each!r}")
+    return listed
 
 
 class Connecting:
@@ -132,15 +194,15 @@ class Connecting:
         self._uri, self._deadline = uri, deadline
         self._host: Host | None = None
 
-    async def _open(self) -> Host:
-        uri = default_uri(os.environ) if self._uri is None else self._uri
-        return Host(await open_source(uri, os.environ, self._deadline))
+    async def open(self) -> Host:
+        """Connect, see `connect`; a coroutine, for asyncio.create_task and the like."""
+        return Host(await open_source(self._uri, os.environ, self._deadline))
 
     def __await__(self) -> Generator[Any, None, Host]:
-        return self._open().__await__()
+        return self.open().__await__()
 
     async def __aenter__(self) -> Host:
-        self._host = await self._open()
+        self._host = await self.open()
         return self._host
 
     async def __aexit__(
@@ -155,7 +217,9 @@ def connect(uri: str | None = None, *, deadline: float = DEADLINE) -> Connecting
 
     `uri`: libvirt's (qemu:///system, qemu:///session, qemu+unix:///system?socket=PATH, test+unix:///default) or
     sim:///?domains=1000&seed=1; without one $DOMSTATS_URI, $LIBVIRT_DEFAULT_URI, or the local libvirt daemon.
+    `deadline`: seconds it may take.
 
-    Raises BadUri, NoSocket, SocketDenied, DeadlineExceeded, or what libvirt reports.
+    Raises UsageError and its kind BadUri, ConnectError and its kinds NoSocket and SocketDenied, DeadlineExceeded, or
+    what libvirt reports.
     """
-    return Connecting(uri, deadline)
+    return Connecting(uri, checked_deadline(deadline))

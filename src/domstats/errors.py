@@ -63,7 +63,7 @@ class UnknownGroup(UsageError, ValueError):
         self.group, self.known = group, known
 
     def __str__(self) -> str:
-        return f"no statistics group {self.group!r}; known are {', '.join(self.known)}, or a bit number"
+        return f"no statistics group {self.group!r}; known are {', '.join(self.known)}"
 
 
 class MixedTypes(UsageError, TypeError):

@@ -12,7 +12,7 @@ import pytest
 from domstats.catalog.enums import DIRTYRATE_STATUSES, DOMAIN_STATES, VCPU_STATES
 from domstats.catalog.fields import FIELDS, Field, Kind, Unit
 from domstats.catalog.groups import GROUPS
-from domstats.model.params import TYPE_LABELS
+from domstats.model.params import ParamType
 
 TRANSCRIPT = Path(__file__).with_name("fields.csv")
 BY_PATTERN = {field.pattern: field for field in FIELDS}
@@ -44,7 +44,7 @@ def test_group_is_the_prefixs(field: Field) -> None:
 
 @every_field
 def test_vocabulary(field: Field) -> None:
-    assert set(field.types) <= set(TYPE_LABELS)
+    assert set(field.types) <= {kind.label for kind in ParamType}
     assert field.unit in get_args(Unit)
     assert re.fullmatch(r"\d+\.\d+\.\d+", field.since)
     assert set(re.findall(r"<.*?>", field.pattern)) <= {"<i>", "<j>", "<id>", "<name>", "<feature>"}

@@ -7,21 +7,40 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
-from click.testing import CliRunner, Result
 
+from command import domstats
 from domstats.catalog.fields import FIELDS
-from domstats.cli.fields import command
+from domstats.cli import main
 
 
-def run(*args: str) -> Result:
-    return CliRunner().invoke(command, args)
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How the command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    def run(*args: str) -> Result:
+        code = main(["fields", *args])
+        return Result(code, *capfd.readouterr())
+
+    return run
 
 
 def on_a_terminal(columns: int, *args: str) -> list[str]:
     """The lines the command prints on a terminal of that width; not more than 4 KiB, or nobody would read them."""
-    code = f"from domstats.cli.fields import command; command({list(args)!r})"
+    code = f"from domstats.cli import main; main({['fields', *args]!r})"
     environment = os.environ | {"COLUMNS": str(columns), "PYTHONPATH": os.pathsep.join(sys.path)}
     screen, terminal = os.openpty()
     try:
@@ -37,7 +56,7 @@ def on_a_terminal(columns: int, *args: str) -> list[str]:
     return printed.decode().splitlines()
 
 
-def test_one_line_a_field() -> None:
+def test_one_line_a_field(run: Run) -> None:
     result = run()
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -48,7 +67,7 @@ def test_one_line_a_field() -> None:
     ]
 
 
-def test_columns_are_aligned() -> None:
+def test_columns_are_aligned(run: Run) -> None:
     assert run("balloon.r*").stdout == "balloon.rss  ullong  KiB  gauge  2.1.0  Host memory the emulator occupies.\n"
     lines = run("block").stdout.splitlines()
     starts = {line.index(f.help) for line, f in zip(lines, (f for f in FIELDS if f.group == "block"), strict=True)}
@@ -56,18 +75,18 @@ def test_columns_are_aligned() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["vcpu.3.time", "vcpu.<id>.time", "*.<id>.time", "D>.TIME"])
-def test_one_field(pattern: str) -> None:
+def test_one_field(run: Run, pattern: str) -> None:
     result = run(pattern)
     assert result.exit_code == 0
     assert result.stdout == "vcpu.<id>.time  ullong  ns  counter  1.2.9  CPU time of the vCPU.\n"
 
 
-def test_a_group() -> None:
+def test_a_group(run: Run) -> None:
     patterns = [line.split()[0] for line in run("vm").stdout.splitlines()]
     assert patterns == ["vm.<name>.sum", "vm.<name>.cur", "vm.<name>.max"]
 
 
-def test_json() -> None:
+def test_json(run: Run) -> None:
     result = run("-f", "json")
     assert result.exit_code == 0
     objects = json.loads(result.stdout)
@@ -75,7 +94,7 @@ def test_json() -> None:
     assert objects[0].keys() == {"group", "pattern", "types", "unit", "kind", "since", "help", "note"}
 
 
-def test_json_of_one_field() -> None:
+def test_json_of_one_field(run: Run) -> None:
     (one,) = json.loads(run("--format", "json", "vcpu.0.halt_poll_fail_ns.sum").stdout)
     assert one["pattern"] == "vcpu.<id>.<name>.sum"
     assert one["types"] == ["ullong", "boolean"]
@@ -84,7 +103,7 @@ def test_json_of_one_field() -> None:
 
 @pytest.mark.parametrize("form", ["table", "json"])
 @pytest.mark.parametrize("pattern", ["nothing", "no*thing", "\x1b[31m", "zwei\nZeilen", "\udcff"])
-def test_no_match(form: str, pattern: str) -> None:
+def test_no_match(run: Run, form: str, pattern: str) -> None:
     result = run("-f", form, pattern)
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -95,7 +114,7 @@ def test_no_match(form: str, pattern: str) -> None:
 
 
 @pytest.mark.parametrize("args", [["-f", "yaml"], ["vcpu", "block"], ["--nonsense"]])
-def test_wrong_use(args: list[str]) -> None:
+def test_wrong_use(run: Run, args: list[str]) -> None:
     result = run(*args)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -119,3 +138,16 @@ def test_wide_terminal_cuts_nothing() -> None:
 
 def test_narrow_terminal_loses_only_the_meaning() -> None:
     assert on_a_terminal(5, "cpu.time")[1].split() == ["cpu.time", "ullong", "ns", "counter", "1.2.9"]
+
+
+async def test_a_closed_stdout() -> None:
+    ended = await domstats("fields", "vcpu", under=("sh", "-c", 'exec "$@" >&-', "sh"))
+    assert (ended.code, ended.message) == (1, "Bad file descriptor")
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+async def test_a_full_disk(form: str) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    ended = await domstats("fields", "-f", form, stdout=full)
+    os.close(full)
+    assert (ended.code, ended.message) == (1, "No space left on device")

@@ -14,7 +14,7 @@ import pytest
 from command import domstats
 from domstats import __version__, cli
 from domstats.cli.console import Exit, say
-from domstats.errors import BadUri, DeadlineExceeded, NoSocket, RemoteError, UnknownDomain, UnknownGroup
+from domstats.errors import BadUri, DeadlineExceeded, NoSocket, RemoteError, ReplyTooLarge, UnknownDomain, UnknownGroup
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
@@ -39,12 +39,27 @@ def test_help_loads_nothing_heavy(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_each_options_help_makes_sense_alone(verb: str) -> None:
+    command = import_module(f"domstats.cli.{verb}").command
+    helps = [option.help for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    assert all(text and text.endswith(".") and len(text.split()) > 2 for text in helps)
+    assert not [text for text in helps if text.endswith((" not.", " that."))]
+
+
+def test_the_exit_codes_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["get", "-h"])
+    told = " ".join(capsys.readouterr().out.partition("Exit codes: ")[2].split())
+    codes = [int(part.split()[0]) for part in told.rstrip(".").split(", ")]
+    assert codes == [code for code in Exit if code is not Exit.CLOSED_PIPE]
+
+
 async def test_as_a_module() -> None:
     ended = await domstats("--version")
     assert (ended.code, ended.out, ended.err) == (0, f"domstats, version {__version__}\n".encode(), "")
 
 
-@pytest.mark.parametrize("args", [["--help"], ["get", "--help"], ["fields", "--help"]])
+@pytest.mark.parametrize("args", [["--help"], ["-h"], ["get", "--help"], ["get", "-h"], ["fields", "-h"]])
 def test_help(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(args) == 0
     out, err = capsys.readouterr()
@@ -66,8 +81,9 @@ def test_wrong_use(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         (BadUri("foo:", "it is wrong"), 2, "it is wrong"),
         (UnknownGroup("foo", ("state",)), 2, "'foo'"),
         (UnknownDomain("vm"), 1, "no domain 'vm'"),
-        (NoSocket("nothing\nlistens\x1b[2J"), 1, r"nothing\x0alistens\x1b[2J"),
+        (NoSocket("nothing\nlistens\x1b[2J"), 4, r"nothing\x0alistens\x1b[2J"),
         (RemoteError(1, 2, "internal error"), 1, "internal error"),
+        (ReplyTooLarge(39, 7, "Unable to encode message payload"), 1, "fewer domains (names, --running) or groups"),
         (DeadlineExceeded("the answer", 5), 1, "within 5 s"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device"),
     ],

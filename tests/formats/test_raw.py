@@ -20,14 +20,14 @@ from domstats.formats import raw
 from domstats.formats.options import Options
 from domstats.formats.text import HOSTILE, to_bytes
 from domstats.model.domain import Domain
-from domstats.model.params import TYPE_LABELS, ParamType, TypedParameter, Value
+from domstats.model.params import ParamType, TypedParameter, Value
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.bulk.encoder import encode_reply
 from fake_daemon import FakeDaemon
 from strategies import hosts
 
-ON_TERMINAL = Options(terminal=True)
+ON_TERMINAL = Options(width=80)
 NEGATIVE_NAN = struct.unpack("=d", struct.pack("=Q", 0xFFF8 << 48))[0]
 BROKEN = b"\xff\xe9 x".decode("utf-8", "surrogateescape")
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
@@ -82,7 +82,7 @@ def of_line(line: str) -> TypedParameter:
     assert field is not None
     if text in ("yes", "no"):
         return TypedParameter(key, ParamType.BOOLEAN, text == "yes")
-    kind = TYPE_LABELS[field.types[0]]
+    kind = ParamType[field.types[0].upper()]
     return TypedParameter(key, kind, text if kind == ParamType.STRING else int(text))
 
 

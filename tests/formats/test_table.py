@@ -17,6 +17,7 @@ from domstats.formats.options import Options
 from domstats.formats.table import age_text, bytes_text
 from domstats.formats.text import HOSTILE, width
 from domstats.model.domain import Domain
+from domstats.model.flags import StatsGroup
 from domstats.model.params import ParamType, TypedParameter, Value
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
@@ -27,6 +28,7 @@ HEADINGS = [
     "name", "state", "cpu %", "steal %", "mem used", "mem total", "mem from",
     "read/s", "write/s", "rx/s", "tx/s", "status", "age",
 ]  # fmt: skip
+RATES = ["cpu %", "steal %", "read/s", "write/s", "rx/s", "tx/s"]
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 MIB = 1024  # in KiB, the unit of the balloon group
 
@@ -35,7 +37,7 @@ def cells(snapshot: Snapshot, before: Snapshot | None = None) -> list[dict[str, 
     """The lines after the headings, by heading."""
     encoded = table.encode(snapshot, Options(before=before)).decode()
     headings, *lines = (re.split(" {2,}", line) for line in encoded.splitlines())
-    assert headings == HEADINGS
+    assert headings == [heading for heading in HEADINGS if before is not None or heading not in RATES]
     return [dict(zip(headings, line, strict=True)) for line in lines]
 
 
@@ -93,7 +95,7 @@ def test_a_busy_domain() -> None:
 
 
 def test_what_is_not_known_is_a_hyphen() -> None:
-    (line,) = cells(of(vm__x=1))
+    (line,) = cells(of(vm__x=1), of(vm__x=1))
     known = {"name": "vm", "status": "fresh", "age": "0s"}
     assert line == dict.fromkeys(HEADINGS, "-") | known
 
@@ -104,7 +106,7 @@ def test_a_record_without_values_has_no_age() -> None:
 
 def test_without_an_earlier_snapshot_there_are_no_rates() -> None:
     (line,) = cells(of(cpu__time=5, block__0__rd__bytes=5, net__0__rx__bytes=5, balloon__rss=MIB))
-    assert [line[rate] for rate in ("cpu %", "steal %", "read/s", "write/s", "rx/s", "tx/s")] == ["-"] * 6
+    assert not set(RATES) & line.keys()
     assert line["mem used"] == "1.0MiB"
 
 
@@ -166,6 +168,104 @@ def test_names_are_escaped_and_cut() -> None:
     long, evil = Domain("x" * 300, UUID, 1), Domain("\x1b[2J\n\u202e\udcff", UUID, 1)
     assert cells(of(domain=long))[0]["name"] == "x" * 39 + "…"
     assert cells(of(domain=evil))[0]["name"] == r"\x1b[2J\x0a\xe2\x80\xae\xff"
+
+
+BUSY = {
+    "state__state": 1, "vcpu__current": 1, "balloon__rss": 36 * MIB, "balloon__current": 64 * MIB,
+}  # fmt: skip
+COUNTERS = ("cpu__time", "vcpu__0__delay", "block__0__rd__bytes", "block__0__wr__bytes", "net__0__rx__bytes",
+            "net__0__tx__bytes")  # fmt: skip
+
+
+def busy(name: str = "x" * 60, status: Status = Status.FRESH) -> tuple[Snapshot, Snapshot]:
+    """A domain with figures in every column, and an earlier snapshot of it."""
+    domain = Domain(name, UUID, 1)
+    before = of(99.0, domain, **BUSY, **dict.fromkeys(COUNTERS, 0))
+    now = of(100.0, domain, **BUSY, **dict.fromkeys(COUNTERS, 10**9))
+    return now.with_sampling(replace(now.sampling, status=np.array([status], np.uint8))), before
+
+
+def fitted(columns: int, name: str = "x" * 60, status: Status = Status.FRESH) -> tuple[list[str], list[str]]:
+    """Headings and cells on a terminal so wide."""
+    now, before = busy(name, status)
+    heading, line = table.encode(now, Options(width=columns, before=before)).decode().splitlines()
+    assert max(width(heading), width(line)) <= columns
+    return re.split(" {2,}", heading), re.split(" {2,}", line)
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [
+        (125, set()),
+        (124, {"status", "age"}),
+        (111, {"status", "age", "mem from"}),
+        (104, {"status", "age", "mem from", "steal %"}),
+        (95, {"status", "age", "mem from", "steal %", "rx/s", "tx/s"}),
+        (75, {"status", "age", "mem from", "steal %", "rx/s", "tx/s", "read/s", "write/s"}),
+        (44, {"status", "age", "mem from", "steal %", "rx/s", "tx/s", "read/s", "write/s"}),
+    ],
+)
+def test_a_narrow_terminal(columns: int, left_out: set[str]) -> None:
+    headings, _ = fitted(columns)
+    assert headings == [heading for heading in HEADINGS if heading not in left_out]
+
+
+@pytest.mark.parametrize("columns", range(44, 150))
+def test_every_line_fits_and_names_take_the_room_left(columns: int) -> None:
+    _, (name, *_) = fitted(columns)
+    assert len(name) >= min(16, columns - 40) - 1
+    assert name.rstrip("…") == "x" * (len(name) - 1)
+    assert len(fitted(columns + 1)[1][0]) in (len(name) + 1, 40) or len(fitted(columns + 1)[0]) > len(
+        fitted(columns)[0]
+    )
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.FRESH])
+def test_a_status_that_is_not_fresh_is_never_left_out(status: Status) -> None:
+    headings, line = fitted(80, status=status)
+    assert headings[-2:] == ["status", "age"]
+    assert line[-2] == status.label.upper()
+
+
+def test_memory_that_is_not_the_guests_is_marked_where_its_source_is_left_out() -> None:
+    host = [
+        (Domain("a", UUID, 1), {"balloon.rss": 36 * MIB}),
+        (
+            Domain("b", f"0{UUID[1:]}", 2),
+            {"balloon.last-update": 9, "balloon.available": 10 * MIB, "balloon.unused": 3 * MIB},
+        ),
+        (Domain("c", f"1{UUID[1:]}", 3), {}),
+    ]
+    snapshot = Snapshot.of_params(
+        [(domain, [TypedParameter(key, ParamType.ULLONG, value) for key, value in values.items()])
+         for domain, values in host]
+    )  # fmt: skip
+    assert table.encode(snapshot, Options(width=40)).decode() == (
+        "name  state     mem used  mem total\n"
+        "a     -      36.0MiB rss          -\n"
+        "b     -       7.0MiB        10.0MiB\n"
+        "c     -            -              -\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "headings"),
+    [
+        (StatsGroup.STATE, {"state"}),
+        (StatsGroup.CPU, {"cpu %"}),
+        (StatsGroup.VCPU, {"steal %"}),
+        (StatsGroup.BALLOON, {"mem used", "mem total", "mem from"}),
+        (StatsGroup.BLOCK | StatsGroup.STATE, {"state", "read/s", "write/s"}),
+        (StatsGroup.INTERFACE, {"rx/s", "tx/s"}),
+        (StatsGroup.PERF, set()),
+        (0, set(HEADINGS)),
+    ],
+)
+def test_only_what_was_asked_for_has_columns(groups: int, headings: set[str]) -> None:
+    now, before = busy()
+    shown = table.encode(now, Options(groups=groups, before=before)).decode().splitlines()[0]
+    always = {"name", "status", "age"}
+    assert re.split(" {2,}", shown) == [heading for heading in HEADINGS if heading in headings | always]
 
 
 @given(hosts, hosts)

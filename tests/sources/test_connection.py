@@ -25,11 +25,12 @@ from domstats.errors import (
 )
 from domstats.model.domain import Domain
 from domstats.sources.libvirt.connection import Connection
+from domstats.sources.libvirt.transport import Link
 from domstats.sources.libvirt.uri import LibvirtUri, parse
 from domstats.wire.connection import Keepalive
 from domstats.wire.packet import Program
 from domstats.wire.procedures import Procedure
-from fake_daemon import DOMAINS, FakeDaemon
+from fake_daemon import DOMAINS, Client, FakeDaemon
 
 P = Procedure
 DEADLINE = 10.0
@@ -192,6 +193,49 @@ class TestSockets:
             os.seteuid(0)
 
 
+class TestABacklogThatIsFull:
+    @pytest.fixture
+    def listener(self, tmp_path: Path) -> Iterator[socket.socket]:
+        """Listens at tmp_path/full, where one connection waits to be accepted and there is no room for another."""
+        with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as waiting:
+            listener.bind(str(tmp_path / "full"))
+            listener.listen(0)
+            listener.setblocking(False)
+            waiting.connect(str(tmp_path / "full"))
+            yield listener
+
+    def open(self, listener: socket.socket, deadline: float) -> asyncio.Task[Connection]:
+        path = listener.getsockname()
+        return asyncio.create_task(Connection.open(LibvirtUri("", "qemu:///system", (path,)), deadline=deadline))
+
+    async def test_until_the_deadline(self, listener: socket.socket) -> None:
+        text = r"full took no connection within 0\.03 s: the daemon hangs, or has as many clients"
+        with pytest.raises(ConnectError, match=text) as caught:
+            await self.open(listener, SILENCE)
+        assert type(caught.value) is ConnectError
+        assert caught.value.tried == (listener.getsockname(),)
+
+    async def test_until_there_is_room(self, daemon: FakeDaemon, listener: socket.socket) -> None:
+        opening = self.open(listener, DEADLINE)
+        await asyncio.sleep(0)  # the first attempt is made
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(DEADLINE):
+            for _ in range(2):  # the one that waits already, then ours
+                sock, _ = await loop.sock_accept(listener)
+                await loop.connect_accepted_socket(lambda: Client(daemon), sock)
+        connection = await opening
+        assert await connection.call(P.DOMAIN_LOOKUP_BY_ID, 3, deadline=DEADLINE) == DOMAINS[0]
+        await connection.aclose()
+        await daemon.disconnect()
+
+    async def test_giving_up(self, listener: socket.socket) -> None:
+        opening = self.open(listener, DEADLINE)
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+
 class TestCalling:
     async def test_a_reply(self, connection: Connection) -> None:
         assert await connection.call(P.CONNECT_LIST_ALL_DOMAINS, 1, 0, deadline=DEADLINE) == (list(DOMAINS), 3)
@@ -210,19 +254,19 @@ class TestCalling:
             daemon.answer(asked, DOMAINS[asked.args[0]])
         assert await asyncio.gather(*tasks) == list(DOMAINS)
 
-    async def test_five_calls_at_a_time(self, daemon: FakeDaemon, connection: Connection) -> None:
+    async def test_four_calls_at_a_time(self, daemon: FakeDaemon, connection: Connection) -> None:
         daemon.held.add(P.CONNECT_GET_URI)
-        tasks = [start(connection, P.CONNECT_GET_URI) for _ in range(6)]
-        held = await daemon.until_asked(P.CONNECT_GET_URI, 5)
+        tasks = [start(connection, P.CONNECT_GET_URI) for _ in range(5)]
+        held = await daemon.until_asked(P.CONNECT_GET_URI, 4)
         await ping(daemon)
-        assert (len(daemon.calls(P.CONNECT_GET_URI)), connection.outstanding) == (5, 5)
-        daemon.answer(held[3], "four")
-        assert await tasks[3] == "four"
-        held = await daemon.until_asked(P.CONNECT_GET_URI, 6)
+        assert (len(daemon.calls(P.CONNECT_GET_URI)), connection.outstanding) == (4, 4)
+        daemon.answer(held[2], "three")
+        assert await tasks[2] == "three"
+        held = await daemon.until_asked(P.CONNECT_GET_URI, 5)
         for number, asked in enumerate(held):
-            if number != 3:
+            if number != 2:
                 daemon.answer(asked, f"{number}")
-        assert [await task for task in tasks] == ["0", "1", "2", "four", "4", "5"]
+        assert [await task for task in tasks] == ["0", "1", "three", "3", "4"]
 
     async def test_pings_are_answered_during_a_long_call(self, daemon: FakeDaemon, connection: Connection) -> None:
         daemon.held.add(P.CONNECT_GET_ALL_DOMAIN_STATS)
@@ -267,16 +311,16 @@ class TestCalling:
         self, daemon: FakeDaemon, connection: Connection
     ) -> None:
         daemon.held.add(P.CONNECT_GET_URI)
-        tasks = [start(connection, P.CONNECT_GET_URI) for _ in range(7)]
-        held = await daemon.until_asked(P.CONNECT_GET_URI, 5)
-        tasks[5].cancel()
+        tasks = [start(connection, P.CONNECT_GET_URI) for _ in range(6)]
+        held = await daemon.until_asked(P.CONNECT_GET_URI, 4)
+        tasks[4].cancel()
         for asked in held:
             daemon.answer(asked, "")
-        (*_, last) = await daemon.until_asked(P.CONNECT_GET_URI, 6)
+        (*_, last) = await daemon.until_asked(P.CONNECT_GET_URI, 5)
         daemon.answer(last, "")
         await asyncio.wait(tasks)
-        assert [task.cancelled() for task in tasks] == [False] * 5 + [True, False]
-        assert len(daemon.calls(P.CONNECT_GET_URI)) == 6
+        assert [task.cancelled() for task in tasks] == [False] * 4 + [True, False]
+        assert len(daemon.calls(P.CONNECT_GET_URI)) == 5
 
     async def test_arguments_too_large_take_no_turn(self, connection: Connection) -> None:
         domains = [Domain("x" * 4_000_000, DOMAINS[0].uuid, None)] * 9  # each within its limit, over 32 MiB together
@@ -301,19 +345,46 @@ class TestCalling:
         events: list[tuple[Procedure, Any]] = []
         connection = await connect(daemon, on_event=lambda procedure, value: events.append((procedure, value)))
         machine = daemon.clients[0].machine
-        machine.message(9999, b"")
+        for no_event in (9999, P.CONNECT_GET_URI, P.CONNECT_CLOSE):
+            machine.message(no_event, b"")
         machine.message(P.CONNECT_EVENT_CONNECTION_CLOSED, b"\0\0\0\2")
         daemon.clients[0].flush()
         await connection.call(P.NODE_GET_INFO, deadline=DEADLINE)
         assert events == [(P.CONNECT_EVENT_CONNECTION_CLOSED, 2)]
         await connection.aclose()
 
+    async def ping_unheard(self, client: Client) -> None:
+        client.machine.ping()
+        client.flush()
+        await asyncio.sleep(0)  # the client's side reads it
+
+    async def test_a_daemon_that_pings_and_does_not_read(self, daemon: FakeDaemon) -> None:
+        transport, link = await asyncio.get_running_loop().create_unix_connection(Link, str(daemon.path))
+        await link.request(P.CONNECT_CLOSE, b"")
+        (client,) = daemon.clients
+        client.transport.pause_reading()
+        _, high = transport.get_write_buffer_limits()
+        pings = 0
+        while transport.get_write_buffer_size() <= high:
+            await self.ping_unheard(client)
+            pings += 1
+            assert pings < 20_000  # about 300 fill the socket's buffer, 2,300 the transport's
+        full = transport.get_write_buffer_size()
+        for _ in range(100):
+            await self.ping_unheard(client)
+        assert transport.get_write_buffer_size() == full
+        asking = asyncio.create_task(link.request(P.CONNECT_CLOSE, b""))
+        client.transport.resume_reading()
+        async with asyncio.timeout(DEADLINE):
+            assert await asking == b""
+        await link.close()
+
 
 class TestLosing:
     async def hang(self, daemon: FakeDaemon, connection: Connection, calls: int) -> list[asyncio.Task[Any]]:
         daemon.held.add(P.CONNECT_GET_URI)
         tasks = [start(connection, P.CONNECT_GET_URI) for _ in range(calls)]
-        await daemon.until_asked(P.CONNECT_GET_URI, min(calls, 5))
+        await daemon.until_asked(P.CONNECT_GET_URI, min(calls, 4))
         return tasks
 
     async def outcomes(self, tasks: list[asyncio.Task[Any]]) -> list[Any]:
@@ -370,11 +441,33 @@ class TestLosing:
         errors = await self.outcomes(tasks)
         assert {str(error) for error in errors} == {"the connection was closed during CONNECT_GET_URI"}
 
+    async def test_closing_as_the_daemon_closes_too(self, daemon: FakeDaemon, connection: Connection) -> None:
+        tasks = await self.hang(daemon, connection, 2)
+        daemon.held.add(P.CONNECT_CLOSE)
+        closing = asyncio.create_task(connection.aclose())
+        await daemon.until_asked(P.CONNECT_CLOSE)
+        await daemon.disconnect()
+        await closing
+        errors = await self.outcomes(tasks)
+        assert {str(error) for error in errors} == {"the connection was closed during CONNECT_GET_URI"}
+
+    async def test_closing_when_the_goodbye_cannot_be_sent(self, daemon: FakeDaemon, connection: Connection) -> None:
+        tasks = await self.hang(daemon, connection, 2)
+        daemon.clients[0].transport.get_extra_info("socket").shutdown(socket.SHUT_RD)  # so that writing gives EPIPE
+        await connection.aclose()
+        errors = await self.outcomes(tasks)
+        assert {str(error) for error in errors} == {"the connection was closed during CONNECT_GET_URI"}
+
+    async def test_breaking(self, daemon: FakeDaemon, connection: Connection) -> None:
+        daemon.clients[0].transport.get_extra_info("socket").shutdown(socket.SHUT_RD)
+        with pytest.raises(ConnectionLost, match=r"broke \(.*Broken pipe\) during NODE_GET_INFO"):
+            await connection.call(P.NODE_GET_INFO, deadline=DEADLINE)
+
     async def test_closing_without_a_turn_left_does_not_wait_for_one(
         self, daemon: FakeDaemon, connection: Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("domstats.sources.libvirt.connection.CLOSE_DEADLINE", 10 * DEADLINE)
-        tasks = await self.hang(daemon, connection, 5)
+        tasks = await self.hang(daemon, connection, 4)
         async with asyncio.timeout(DEADLINE):
             await connection.aclose()
         await daemon.until(lambda: daemon.clients[0].gone)

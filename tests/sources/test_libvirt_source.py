@@ -52,7 +52,7 @@ async def test_a_uri_that_cannot_be_used() -> None:
 
 
 async def test_domains(daemon: FakeDaemon, source: LibvirtSource) -> None:
-    assert await source.domains() == list(DOMAINS)
+    assert await source.domains(DEADLINE) == list(DOMAINS)
     (asked,) = daemon.calls(P.CONNECT_LIST_ALL_DOMAINS)
     assert asked.args == (1, 0)
 
@@ -70,14 +70,14 @@ async def test_domains(daemon: FakeDaemon, source: LibvirtSource) -> None:
 async def test_finding(
     daemon: FakeDaemon, source: LibvirtSource, name: str, domain: Domain, tried: list[Procedure]
 ) -> None:
-    assert await source.find(name) == domain
+    assert await source.find(name, DEADLINE) == domain
     assert [asked.procedure for asked in daemon.asked[-len(tried) :]] == tried
 
 
 @pytest.mark.parametrize("name", ["nope", "", "99", "99999999999", "9" * 5000, "²", "-1", DOMAINS[0].uuid[:-1] + "0"])
 async def test_finding_nothing(source: LibvirtSource, name: str) -> None:
     with pytest.raises(UnknownDomain) as caught:
-        await source.find(name)
+        await source.find(name, DEADLINE)
     assert caught.value.domain == name
 
 

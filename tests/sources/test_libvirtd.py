@@ -42,16 +42,16 @@ async def source(libvirt_uri: str) -> AsyncIterator[LibvirtSource]:
 
 class TestTheTestDriver:
     async def test_domains(self, default_source: LibvirtSource) -> None:
-        assert await default_source.domains() == [TEST]
+        assert await default_source.domains(DEADLINE) == [TEST]
 
     @pytest.mark.parametrize("name", ["test", "1", TEST.uuid, TEST.uuid.upper()])
     async def test_finding(self, default_source: LibvirtSource, name: str) -> None:
-        assert await default_source.find(name) == TEST
+        assert await default_source.find(name, DEADLINE) == TEST
 
     @pytest.mark.parametrize("name", ["nope", "", "2", TEST.uuid.replace("6", "7")])
     async def test_finding_nothing(self, default_source: LibvirtSource, name: str) -> None:
         with pytest.raises(UnknownDomain):
-            await default_source.find(name)
+            await default_source.find(name, DEADLINE)
 
     @pytest.mark.parametrize("domains", [[], [TEST]])
     async def test_statistics(self, default_source: LibvirtSource, domains: list[Domain]) -> None:
@@ -129,7 +129,7 @@ class TestTheTestDriver:
             await Connection.open(uri, deadline=DEADLINE)
 
     async def test_many_calls_at_a_time(self, default_source: LibvirtSource) -> None:
-        calls = [default_source.find(name) for name in ("test", "1", TEST.uuid) * 20]
+        calls = [default_source.find(name, DEADLINE) for name in ("test", "1", TEST.uuid) * 20]
         assert await asyncio.gather(*calls) == [TEST] * 60
 
     async def test_lifecycle_events_can_be_asked_for(self, default_source: LibvirtSource) -> None:
@@ -140,19 +140,19 @@ class TestTheTestDriver:
 
 class TestTheQemuDriver:
     async def test_domains_are_those_of_virsh(self, hypervisor: Hypervisor, source: LibvirtSource) -> None:
-        domains = await source.domains()
+        domains = await source.domains(DEADLINE)
         assert {domain.uuid for domain in domains} == set(hypervisor.virsh("list", "--all", "--uuid").split())
         assert {domain.name for domain in domains} == set(hypervisor.names())
         assert {str(domain.id) for domain in domains if domain.id} == set(hypervisor.virsh("list", "--id").split())
 
     async def test_every_domain_is_found(self, source: LibvirtSource) -> None:
-        for domain in await source.domains():
-            assert await source.find(domain.uuid) == await source.find(domain.name) == domain
+        for domain in await source.domains(DEADLINE):
+            assert await source.find(domain.uuid, DEADLINE) == await source.find(domain.name, DEADLINE) == domain
             if domain.id is not None:
-                assert await source.find(str(domain.id)) == domain
+                assert await source.find(str(domain.id), DEADLINE) == domain
 
     async def test_statistics_that_need_no_guest(self, source: LibvirtSource) -> None:
-        domains = await source.domains()
+        domains = await source.domains(DEADLINE)
         snapshot = await source.stats([], MONITORLESS, NO_FLAGS, DEADLINE)
         assert {record.domain for record in snapshot} == set(domains)
         some = domains[:3]
@@ -168,7 +168,7 @@ class TestTheQemuDriver:
 
     async def test_a_running_domain(self, hypervisor: Hypervisor, source: LibvirtSource) -> None:
         call = source.connection.call
-        domain = next(domain for domain in await source.domains() if domain.id is not None)
+        domain = next(domain for domain in await source.domains(DEADLINE) if domain.id is not None)
         assert isinstance(await call(P.DOMAIN_GET_CONTROL_INFO, domain, 0, deadline=DEADLINE), ControlInfo)
         assert isinstance(await call(P.DOMAIN_GET_JOB_INFO, domain, deadline=DEADLINE), JobInfo)
         info: DomainInfo = await call(P.DOMAIN_GET_INFO, domain, deadline=DEADLINE)

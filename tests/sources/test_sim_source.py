@@ -30,7 +30,7 @@ async def poll(groups: int = 0, flags: DomainFilter = NONE, domains: list[Domain
 async def test_it_is_a_source() -> None:
     assert SimSource.open("sim:///").uri == "sim:///"
     snapshot = await poll()
-    assert snapshot.domains == await source.domains()
+    assert snapshot.domains == await source.domains(LONG)
     assert (source.cpus, snapshot.host_cpus, snapshot.time) == (64, 64, NOW)
     assert snapshot.records[0].sources["state"] == source.uri
     await source.aclose()
@@ -96,7 +96,7 @@ async def test_groups_that_are_not_known_can_be_an_error() -> None:
 
 
 async def test_chosen_domains_by_uuid_in_their_order_duplicates_too() -> None:
-    domains = await source.domains()
+    domains = await source.domains(LONG)
     renamed = Domain("another name", domains[7].uuid, 12345)
     unknown = Domain(domains[3].name, "00000000-0000-4000-8000-000000000000", domains[3].id)
     snapshot = await poll(domains=[domains[9], renamed, unknown, domains[9], domains[2]])
@@ -108,25 +108,25 @@ async def test_chosen_domains_by_uuid_in_their_order_duplicates_too() -> None:
 
 
 async def test_a_choice_that_comes_to_nothing_is_not_everything() -> None:
-    off = next(domain for domain in await source.domains() if domain.id is None)
+    off = next(domain for domain in await source.domains(LONG) if domain.id is None)
     assert len(await poll(flags=F.ACTIVE, domains=[off])) == 0
     assert len(await poll(domains=[Domain("x", "00000000-0000-4000-8000-000000000000", None)])) == 0
 
 
 async def test_the_same_question_has_the_same_layout() -> None:
-    domains = (await source.domains())[10:20]
+    domains = (await source.domains(LONG))[10:20]
     assert (await poll(2, F.ACTIVE)).layout is (await poll(2, F.ACTIVE)).layout
     assert (await poll(domains=domains)).layout is (await poll(domains=domains)).layout
     assert (await poll(domains=domains)).layout is not (await poll()).layout
 
 
 async def test_find_by_id_uuid_and_name() -> None:
-    on = next(domain for domain in await source.domains() if domain.id is not None)
+    on = next(domain for domain in await source.domains(LONG) if domain.id is not None)
     for name in (str(on.id), on.uuid, on.uuid.upper(), on.name):
-        assert await source.find(name) == on
+        assert await source.find(name, LONG) == on
     for name in ("", "0", "99999999999999999999", "web-0", "00000000-0000-4000-8000-000000000000", "٣"):
         with pytest.raises(UnknownDomain):
-            await source.find(name)
+            await source.find(name, LONG)
 
 
 async def test_a_frozen_clock() -> None:

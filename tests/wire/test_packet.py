@@ -17,18 +17,18 @@ from domstats.wire.packet import (
     LENGTH_MAX,
     MESSAGE_INITIAL,
     PAYLOAD_MAX,
+    CallStatus,
     Framer,
     Header,
     Packet,
     PacketType,
     Program,
-    Status,
     encode_packet,
 )
 
-CALL = Header(Program.REMOTE, 1, 66, PacketType.CALL, 0, Status.OK)
-PING = Header(Program.KEEPALIVE, 1, 1, PacketType.MESSAGE, 0, Status.OK)
-ERROR = Header(Program.REMOTE, 1, 9999, PacketType.REPLY, 2**32 - 1, Status.ERROR)
+CALL = Header(Program.REMOTE, 1, 66, PacketType.CALL, 0, CallStatus.OK)
+PING = Header(Program.KEEPALIVE, 1, 1, PacketType.MESSAGE, 0, CallStatus.OK)
+ERROR = Header(Program.REMOTE, 1, 9999, PacketType.REPLY, 2**32 - 1, CallStatus.ERROR)
 
 PACKETS = [
     (CALL, b"", "0000001c 20008086 00000001 00000042 00000000 00000000 00000000"),

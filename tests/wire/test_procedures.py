@@ -19,9 +19,9 @@ from domstats.wire.procedures import (
     PROCEDURES,
     Procedure,
     decode_args,
-    decode_reply,
+    decode_values,
     encode_args,
-    encode_reply,
+    encode_values,
 )
 from domstats.wire.structures import (
     BlockInfo,
@@ -144,8 +144,8 @@ def test_every_procedure_in_both_roles(procedure: Procedure) -> None:
     args, reply = SAMPLES[procedure]
     asked = encode_args(procedure, *args)
     assert decode_args(procedure, asked) == args
-    answered = encode_reply(procedure, *reply)
-    assert decode_reply(procedure, answered) == expected(reply)
+    answered = encode_values(procedure, *reply)
+    assert decode_values(procedure, answered) == expected(reply)
     assert len(asked) % 4 == len(answered) % 4 == 0
 
 
@@ -156,10 +156,10 @@ def test_every_payload_cut_off_anywhere(procedure: Procedure) -> None:
     for end in range(len(asked)):
         with pytest.raises(Truncated):
             decode_args(procedure, asked[:end])
-    answered = encode_reply(procedure, *reply)
+    answered = encode_values(procedure, *reply)
     for end in range(len(answered) if procedure is not P.CONNECT_GET_ALL_DOMAIN_STATS else 0):
         with pytest.raises(Truncated):
-            decode_reply(procedure, answered[:end])
+            decode_values(procedure, answered[:end])
 
 
 @pytest.mark.parametrize(("procedure", "args", "data"), CAPTURED_ARGS)
@@ -170,9 +170,9 @@ def test_captured_calls(procedure: Procedure, args: tuple[Any, ...], data: str) 
 
 @pytest.mark.parametrize(("procedure", "value", "data"), CAPTURED_REPLIES)
 def test_captured_replies(procedure: Procedure, value: Any, data: str) -> None:
-    assert decode_reply(procedure, bytes.fromhex(data)) == value
+    assert decode_values(procedure, bytes.fromhex(data)) == value
     values = value if isinstance(value, tuple) else (value,)
-    assert encode_reply(procedure, *values) == bytes.fromhex(data)
+    assert encode_values(procedure, *values) == bytes.fromhex(data)
 
 
 def test_the_name_to_open_may_be_absent_or_flagged_in_go_libvirts_way() -> None:
@@ -182,12 +182,12 @@ def test_the_name_to_open_may_be_absent_or_flagged_in_go_libvirts_way() -> None:
 
 
 def test_small_c_types_take_four_bytes() -> None:
-    assert len(encode_reply(P.NODE_GET_INFO, NODE)) == 160
+    assert len(encode_values(P.NODE_GET_INFO, NODE)) == 160
     info = DomainInfo(1, 2, 3, 4, 5)
-    assert len(encode_reply(P.DOMAIN_GET_INFO, info)) == 32
+    assert len(encode_values(P.DOMAIN_GET_INFO, info)) == 32
     for wrong in ("00000100 " + "0" * 56, "00000001 " + "0" * 32 + " 00010000 " + "0" * 16):
         with pytest.raises(BadValue, match="does not fit"):
-            decode_reply(P.DOMAIN_GET_INFO, bytes.fromhex(wrong))
+            decode_values(P.DOMAIN_GET_INFO, bytes.fromhex(wrong))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_small_c_types_take_four_bytes() -> None:
 )
 def test_small_c_types_hold_little(info: DomainInfo) -> None:
     with pytest.raises(BadValue, match="does not fit into"):
-        encode_reply(P.DOMAIN_GET_INFO, info)
+        encode_values(P.DOMAIN_GET_INFO, info)
 
 
 def test_a_domain_that_is_off_has_the_id_minus_one() -> None:
@@ -209,12 +209,12 @@ def test_a_server_ignores_what_follows_the_arguments() -> None:
 
 def test_a_client_does_not_ignore_what_follows_a_reply() -> None:
     with pytest.raises(BadValue, match="4 bytes left over"):
-        decode_reply(P.CONNECT_SUPPORTS_FEATURE, bytes(8))
+        decode_values(P.CONNECT_SUPPORTS_FEATURE, bytes(8))
 
 
 def test_the_bulk_reply_is_passed_through_without_a_copy() -> None:
     body = bytearray(BULK)
-    view = decode_reply(P.CONNECT_GET_ALL_DOMAIN_STATS, body)
+    view = decode_values(P.CONNECT_GET_ALL_DOMAIN_STATS, body)
     assert view == BULK
     body[-1] = 1
     assert view[-1] == 1
@@ -228,9 +228,9 @@ def test_limits_hold_in_both_directions() -> None:
     with pytest.raises(LimitExceeded):
         decode_args(P.CONNECT_GET_ALL_DOMAIN_STATS, (16385).to_bytes(4, "big") + bytes(28 * 16385))
     with pytest.raises(LimitExceeded):
-        decode_reply(P.AUTH_LIST, (21).to_bytes(4, "big") + bytes(84))
+        decode_values(P.AUTH_LIST, (21).to_bytes(4, "big") + bytes(84))
     with pytest.raises(LimitExceeded):
-        encode_reply(P.NODE_GET_INFO, dataclasses.replace(NODE, model="x" * 33))
+        encode_values(P.NODE_GET_INFO, dataclasses.replace(NODE, model="x" * 33))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_announcing_much_allocates_little() -> None:
     tracemalloc.start()
     try:
         for procedure in Procedure:
-            for decode in (decode_args, decode_reply):
+            for decode in (decode_args, decode_values):
                 for word in (b"\xff\xff\xff\xff", b"\0\0\x40\0", b"\0\x40\0\0"):
                     fault(decode, procedure, word + bytes(36))
         assert tracemalloc.get_traced_memory()[1] < 256 * 1024
@@ -270,16 +270,16 @@ def test_announcing_much_allocates_little() -> None:
 
 @given(st.sampled_from(Procedure), st.binary(max_size=120))
 def test_any_bytes_give_values_or_a_documented_error(procedure: Procedure, data: bytes) -> None:
-    for decode in (decode_args, decode_reply):
+    for decode in (decode_args, decode_values):
         error = fault(decode, procedure, data)
         assert error is None or 0 <= error.offset <= len(data)
 
 
 @given(st.sampled_from(Procedure), st.data())
 def test_a_changed_word_gives_values_or_a_documented_error(procedure: Procedure, data: st.DataObject) -> None:
-    payload = bytearray(encode_reply(procedure, *SAMPLES[procedure][1]))
+    payload = bytearray(encode_values(procedure, *SAMPLES[procedure][1]))
     if payload:
         place = data.draw(st.integers(0, len(payload) // 4 - 1)) * 4
         payload[place : place + 4] = data.draw(st.sampled_from([b"\xff\xff\xff\xff", b"\0\0\0\x09", b"\x80\0\0\0"]))
-        error = fault(decode_reply, procedure, bytes(payload))
+        error = fault(decode_values, procedure, bytes(payload))
         assert error is None or 0 <= error.offset <= len(payload)

@@ -51,6 +51,9 @@ GROUP_NAMES: tuple[str, ...] = (*(group.name for group in GROUPS), OTHER)
 """Names by index: a known group's bit number, then `other`."""
 
 _BY_NAME = {group.name: group for group in GROUPS} | {"net": GROUPS[4], "cpu-total": GROUPS[1]}
+_BIT_DIGITS = 2
+_BITS = 32
+"""Bits in the call's `stats` argument, and digits of the number of the last one."""
 _BY_PREFIX = {group.prefix: group.bit for group in GROUPS}
 
 
@@ -64,7 +67,8 @@ def group_bits(name: str) -> int:
 
     Raises UnknownGroup when it is neither a known name nor a number from 0 to 31.
     """
-    if name.isascii() and name.isdigit() and int(name) < 32:
+    # The length comes first: Python refuses to convert thousands of digits.
+    if name.isascii() and name.isdigit() and len(name) <= _BIT_DIGITS and int(name) < _BITS:
         return 1 << int(name)
     try:
         return 1 << _BY_NAME[name.lower()].bit

@@ -13,7 +13,7 @@ import click
 
 from domstats import __version__
 from domstats.cli.console import Exit, forget_output, say
-from domstats.errors import BadUri, DomstatsError, UnknownGroup
+from domstats.errors import BadUri, DomstatsError, NoSocket, ReplyTooLarge, UnknownGroup
 
 VERBS = {
     "fields": "Say what each statistic is: its type, unit, kind, the libvirt release that brought it, and its meaning.",
@@ -37,7 +37,7 @@ class _Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.group("domstats", cls=_Verbs)
+@click.group("domstats", cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="domstats")
 def group() -> None:
     """Every statistic of every virtual machine on a host."""
@@ -53,6 +53,12 @@ def main(args: Sequence[str] | None = None) -> int:
     except (BadUri, UnknownGroup) as error:
         say(str(error))
         return Exit.WRONG_USE
+    except NoSocket as error:
+        say(str(error))
+        return Exit.NO_DAEMON
+    except ReplyTooLarge as error:
+        say(f"{error}: too much for one reply; ask for fewer domains (names, --running) or groups (--group state,cpu)")
+        return Exit.FAILED
     except DomstatsError as error:
         say(str(error))
         return Exit.FAILED

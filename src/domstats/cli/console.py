@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from enum import IntEnum
 
 import click
@@ -10,6 +11,13 @@ import click
 from domstats.formats.text import escape
 
 STDOUT = 1
+
+
+EXIT_CODES = (
+    "Exit codes: 0 all is there, 1 nothing could be had, 2 wrong use, 3 some of it is missing, 4 no libvirt daemon "
+    "listens, 130 Ctrl-C."
+)
+"""For those who use the command; the reader of a closed pipe sees no exit code."""
 
 
 class Exit(IntEnum):
@@ -23,6 +31,8 @@ class Exit(IntEnum):
     """What was asked makes no sense."""
     PARTIAL = 3
     """Some of it is missing."""
+    NO_DAEMON = 4
+    """No libvirt daemon listens: a host without a hypervisor, perhaps."""
     INTERRUPTED = 128 + 2
     """Ctrl-C; what a shell shows for a process that SIGINT ended."""
     CLOSED_PIPE = 128 + 13
@@ -41,9 +51,9 @@ def put(data: bytes) -> None:
         out.write(data)
 
 
-def on_terminal() -> bool:
-    """Whether a terminal shows what goes to stdout."""
-    return os.isatty(STDOUT)
+def terminal_width() -> int | None:
+    """How many columns the terminal has that shows what goes to stdout; None when that is no terminal."""
+    return shutil.get_terminal_size().columns if os.isatty(STDOUT) else None
 
 
 def forget_output() -> None:

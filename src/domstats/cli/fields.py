@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 
 import click
@@ -11,6 +9,7 @@ import click
 from domstats.catalog.fields import Field
 from domstats.catalog.groups import GROUPS
 from domstats.catalog.lookup import find_fields
+from domstats.cli.console import put, terminal_width
 
 _HEADINGS = ("field", "type", "unit", "kind", "since", "meaning")
 
@@ -39,10 +38,9 @@ def command(pattern: str, form: str) -> None:
     if form == "json":
         import msgspec
 
-        click.echo(msgspec.json.encode(fields))
+        put(msgspec.json.encode(fields) + b"\n")
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        click.echo("\n".join(_table(fields, width)))
+        put("".join(f"{line}\n" for line in _table(fields, terminal_width())).encode())
 
 
 def _table(fields: Sequence[Field], width: int | None) -> list[str]:

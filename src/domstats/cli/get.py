@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from domstats.catalog.groups import GROUPS, group_bits
-from domstats.cli.console import Exit, on_terminal, put, say
+from domstats.cli.console import EXIT_CODES, Exit, put, say, terminal_width
 from domstats.errors import DeadlineExceeded, UnknownDomain
 from domstats.formats.options import Options
 from domstats.formats.registry import FORMATS
@@ -27,19 +27,21 @@ if TYPE_CHECKING:
 
 RATE_GROUPS = StatsGroup.CPU | StatsGroup.VCPU | StatsGroup.INTERFACE | StatsGroup.BLOCK
 """The groups that a table's rates are made of."""
+TABLE_GROUPS = RATE_GROUPS | StatsGroup.STATE | StatsGroup.BALLOON
+"""The groups that a table has columns for."""
 
 _FILTERS = {
     DomainFilter.ACTIVE: "Domains that are on.",
     DomainFilter.INACTIVE: "Domains that are off.",
-    DomainFilter.PERSISTENT: "Domains that stay when they are turned off.",
-    DomainFilter.TRANSIENT: "Domains that do not.",
+    DomainFilter.PERSISTENT: "Domains that stay defined when they are turned off.",
+    DomainFilter.TRANSIENT: "Domains that are gone when they are turned off.",
     DomainFilter.RUNNING: "Domains that run.",
     DomainFilter.PAUSED: "Domains that are paused.",
     DomainFilter.SHUTOFF: "Domains that are shut off.",
     DomainFilter.OTHER: "Domains in any other state.",
 }
 _WAYS = {
-    DomainFilter.NOWAIT: "Leave out what is not to be had at once.",
+    DomainFilter.NOWAIT: "Do not wait for a guest that is busy: leave out what it would have to be asked for.",
     DomainFilter.BACKING: "Disks with the images they are based on.",
     DomainFilter.ENFORCE: "Fail if the hypervisor lacks a group asked for.",
 }
@@ -84,17 +86,16 @@ def _finite(_context: click.Context, _option: click.Parameter, seconds: float) -
     return seconds
 
 
-@click.command(
-    "get", epilog="Exit codes: 0 all is there, 3 some of it is missing, 1 nothing could be had, 2 wrong use."
-)
+@click.command("get", epilog=EXIT_CODES)
 @click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
+@click.option("--domain", "more", multiple=True, hidden=True)
 @click.option("-c", "--connect", "uri", metavar="URI", help="The host; by default the libvirt daemon of this one.")
 @click.option(
     "--group",
     "groups",
     multiple=True,
-    metavar="NAME",
-    help=f"Only this group: {', '.join(group.name for group in GROUPS)}, or the number of its bit. Can be repeated. "
+    metavar="NAME,...",
+    help=f"Only these groups: {', '.join(group.name for group in GROUPS)}, or the number of a group's bit. "
     "virsh's options for groups (--cpu-total, --vcpu, ...) are understood, too.",
 )
 @_flags
@@ -104,7 +105,7 @@ def _finite(_context: click.Context, _option: click.Parameter, seconds: float) -
     "form",
     type=click.Choice(list(FORMATS)),
     help="; ".join(f"{each.name}: {each.summary}" for each in FORMATS.values())
-    + ". By default table on a terminal, else raw.",
+    + ". By default table on a terminal, if it has columns for the groups asked for, else raw.",
 )
 @click.option(
     "--interval",
@@ -126,6 +127,7 @@ def _finite(_context: click.Context, _option: click.Parameter, seconds: float) -
 )
 def command(
     domains: tuple[str, ...],
+    more: tuple[str, ...],
     uri: str | None,
     groups: tuple[str, ...],
     form: str | None,
@@ -138,22 +140,25 @@ def command(
     Of all domains, or of each DOMAIN given by name, id or UUID.
     """
     bits, filters = _bits(groups, flags)
-    terminal = on_terminal()
-    form = form or ("table" if terminal else "raw")
+    width = terminal_width()
+    # int(): the inverse of an IntFlag lacks the bits that have no name, those of groups of a newer libvirt.
+    form = form or ("table" if width is not None and not bits & ~int(TABLE_GROUPS) else "raw")
     if form != "table":
         interval = 0.0
     if interval >= deadline:
         raise click.UsageError(f"an interval of {interval:g} s does not fit into a deadline of {deadline:g} s")
-    answer = asyncio.run(_ask(_Question(uri, domains, bits, filters, deadline, interval)))
+    answer = asyncio.run(_ask(_Question(uri, more + domains, bits, filters, deadline, interval)))
     if answer.snapshot is not None:
-        put(FORMATS[form].encode(answer.snapshot, Options(terminal=terminal, before=answer.before)))
+        put(FORMATS[form].encode(answer.snapshot, Options(width=width, groups=bits, before=answer.before)))
+        if width is not None and not len(answer.snapshot) and not answer.missing:
+            say("no domains")
     return _report(answer)
 
 
 def _bits(groups: Sequence[str], flags: dict[str, bool]) -> tuple[int, DomainFilter]:
     """What the options say, as the call takes it. Raises UnknownGroup."""
     bits, filters = 0, NO_FILTERS
-    for name in groups:
+    for name in ",".join(groups).split(",") if groups else ():
         bits |= group_bits(name)
     for option, wanted in flags.items():
         kind, _, name = option.partition("_")
@@ -214,9 +219,11 @@ def _report(answer: _Answer) -> Exit:
     """Say what is missing; the exit code."""
     for line in answer.missing:
         say(line)
+    from domstats.cli.problems import explain
+
     problems = [] if answer.snapshot is None else answer.snapshot.problems
     for record in problems:
-        say(f"domain {record.domain.name!r} is {record.status.label}; its oldest values are {record.age:.1f} s old")
+        say(explain(record))
     if answer.missing and not answer.snapshot:
         return Exit.FAILED
     return Exit.PARTIAL if answer.missing or problems else Exit.COMPLETE

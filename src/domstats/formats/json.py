@@ -17,7 +17,7 @@ from domstats.model.layout import Shape
 from domstats.model.snapshot import Snapshot
 
 VERSION = 1
-"""Of the document; a reader refuses another."""
+"""Of the document's form."""
 
 
 def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 class Options:
     """A format takes what it has a use for, and leaves the rest."""
 
-    terminal: bool = False
-    """Whether a terminal will show the bytes. Only `raw` asks: the others are safe to show anyway."""
+    width: int | None = None
+    """Columns of the terminal that will show the bytes, None when it is none. `raw` escapes for a terminal, which the
+    others always do, and `table` fits it."""
+    groups: int = 0
+    """The StatsGroup bits that were asked for; 0 for all."""
     before: Snapshot | None = None
     """An earlier snapshot, for rates."""
 

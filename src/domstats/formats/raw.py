@@ -22,7 +22,7 @@ from domstats.model.snapshot import Snapshot
 
 def encode(snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
     r"""A line a value, duplicate keys included. On a terminal, control characters and broken UTF-8 appear as `\xNN`."""
-    clean: Callable[[str], str] = escape if options.terminal else str
+    clean: Callable[[str], str] = escape if options.width is not None else str
     templates: dict[Shape, str] = {}
     text: list[str] = []
     for record, values in rows(snapshot, Writers(_double, ("no", "yes").__getitem__, clean)):

@@ -1,6 +1,6 @@
 """JSON, each domain's statistics nested by the parts of their keys: `vcpu.0.time` is stats.vcpu["0"].time.
 
-Written only: a key that is also the beginning of other keys, and the values' wire types, cannot be read back.
+Shorter to write paths for than `json`, and less exact: it has no wire types.
 """
 
 from __future__ import annotations

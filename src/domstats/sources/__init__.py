@@ -7,6 +7,7 @@ from typing import Protocol
 
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
+from domstats.model.layout import DomainKey
 from domstats.model.snapshot import Snapshot
 
 
@@ -18,13 +19,17 @@ class Source(Protocol):
     cpus: int | None
     """Number of the host's processors, or None where it is not known."""
 
-    async def domains(self) -> list[Domain]:
-        """All domains of the host, running or not."""
+    async def domains(self, deadline: float) -> list[Domain]:
+        """All domains of the host, running or not.
 
-    async def find(self, name: str) -> Domain:
+        `deadline`: seconds this may take; DeadlineExceeded is raised after that.
+        """
+
+    async def find(self, name: DomainKey, deadline: float) -> Domain:
         """The domain of that id (all digits), UUID (36 characters) or name, tried in this order as virsh does.
 
-        Raises UnknownDomain.
+        A number is an id only, a uuid.UUID a UUID only. `deadline`: seconds all of it may take. Raises UnknownDomain,
+        DeadlineExceeded.
         """
 
     async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:

@@ -12,16 +12,24 @@ VARIABLES = ("DOMSTATS_URI", "LIBVIRT_DEFAULT_URI")
 """Environment variables that name the host when nothing else does, in their order."""
 
 
-def default_uri(environment: Mapping[str, str]) -> str:
-    """The URI to use when none is given."""
-    return next((environment[name] for name in VARIABLES if environment.get(name)), DEFAULT_URI)
+async def open_source(uri: str | None, environment: Mapping[str, str], deadline: float) -> Source:
+    """Open the source a URI names, or without one the environment's or the local libvirt daemon's.
 
-
-async def open_source(uri: str, environment: Mapping[str, str], deadline: float) -> Source:
-    """Open the source a URI names, within `deadline` seconds.
-
-    Raises BadUri, ConnectError and its kinds, DeadlineExceeded, or what libvirt reports.
+    `deadline`: seconds it may take. Raises BadUri (which says so if a variable holds the URI), ConnectError and its
+    kinds, DeadlineExceeded, or what libvirt reports.
     """
+    if uri is not None:
+        return await _open(uri, environment, deadline)
+    variable = next((name for name in VARIABLES if environment.get(name)), None)
+    if variable is None:
+        return await _open(DEFAULT_URI, environment, deadline)
+    try:
+        return await _open(environment[variable], environment, deadline)
+    except BadUri as error:
+        raise BadUri(error.uri, f"{error.why} (the URI is that of the environment variable {variable})") from None
+
+
+async def _open(uri: str, environment: Mapping[str, str], deadline: float) -> Source:
     scheme = uri.partition(":")[0]
     if scheme == "sim":
         from domstats.sources.sim.source import SimSource

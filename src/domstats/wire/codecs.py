@@ -70,7 +70,7 @@ def structure(kind: type[S], *codecs: Codec[Any]) -> Codec[S]:
     parts = list(zip(names, codecs, strict=True))
 
     def read(reader: Reader, _field: str) -> S:
-        return reader.whole(lambda: kind(*[codec.read(reader, name) for name, codec in parts]))
+        return kind(*[codec.read(reader, name) for name, codec in parts])
 
     def write(writer: Writer, value: S, _field: str) -> None:
         for name, codec in parts:
@@ -86,14 +86,11 @@ def small(bits: int) -> Codec[int]:
         if value >> bits:
             raise BadValue(field, offset, f"{value} does not fit into {bits} bits")
 
-    def read_checked(reader: Reader, field: str) -> int:
+    def read(reader: Reader, field: str) -> int:
         start = reader.position
         value = reader.u32(field)
         check(value, field, start)
         return value
-
-    def read(reader: Reader, field: str) -> int:
-        return reader.whole(partial(read_checked, reader, field))
 
     def write(writer: Writer, value: int, field: str) -> None:
         check(value, field, writer.position)
@@ -118,7 +115,7 @@ def chars(limit: int) -> Codec[bytes]:
     """At most `limit` C chars, which take 4 bytes each."""
 
     def read(reader: Reader, field: str) -> bytes:
-        return reader.whole(lambda: reader.chars(field, reader.count(field, limit, 4)))
+        return reader.chars(field, reader.count(field, limit, 4))
 
     def write(writer: Writer, value: bytes, field: str) -> None:
         writer.count(len(value), field, limit)
@@ -152,11 +149,8 @@ def params(limit: int) -> Codec[list[TypedParameter]]:
 
 
 def _read_domain(reader: Reader, _field: str) -> Domain:
-    def read() -> Domain:
-        name, uuid, number = reader.string("domain name"), reader.uuid("domain uuid"), reader.i32("domain id")
-        return Domain(name, uuid, None if number == -1 else number)
-
-    return reader.whole(read)
+    name, uuid, number = reader.string("domain name"), reader.uuid("domain uuid"), reader.i32("domain id")
+    return Domain(name, uuid, None if number == -1 else number)
 
 
 def _write_domain(writer: Writer, domain: Domain, _field: str) -> None:

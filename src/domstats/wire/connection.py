@@ -1,6 +1,6 @@
 """One end of a connection with no I/O: bytes that came become events, calls and replies become bytes to send.
 
-Both ends put packets together in the same way and answer a PING with a PONG by themselves. Feed an end with
+Both ends put packets together in the same way and answer PINGs with a PONG by themselves. Feed an end with
 `receive_data` (or `get_buffer` and `buffer_updated`), go through `events()`, then send what `data_to_send` gives. A
 ProtocolError out of `events()` means that the peer's bytes make no sense any more: close the connection.
 """
@@ -16,12 +16,12 @@ from domstats.wire.failure import RPC_DOMAIN, decode_failure, encode_failure
 from domstats.wire.packet import (
     PAYLOAD_MAX,
     PROGRAM_VERSION,
+    CallStatus,
     Framer,
     Header,
     Packet,
     PacketType,
     Program,
-    Status,
     encode_packet,
 )
 from domstats.wire.xdr import Buffer
@@ -82,6 +82,7 @@ class _End:
     def __init__(self) -> None:
         self._framer = Framer()
         self._outgoing: list[bytes] = []
+        self._owes_pong = False  # one answers all PINGs that came before it is sent: a flood of them fills no memory
 
     def get_buffer(self) -> memoryview:
         """Room for the bytes that come next."""
@@ -97,6 +98,9 @@ class _End:
 
     def data_to_send(self) -> bytes:
         """The bytes to send since the last time this was asked."""
+        if self._owes_pong:
+            self._send(_header(Keepalive.PONG, PacketType.MESSAGE, program=Program.KEEPALIVE))
+            self._owes_pong = False
         data = b"".join(self._outgoing)
         self._outgoing.clear()
         return data
@@ -108,7 +112,7 @@ class _End:
             if header.type is not PacketType.MESSAGE or header.program != Program.KEEPALIVE:
                 yield packet
             elif header.procedure == Keepalive.PING:
-                self._send(_header(Keepalive.PONG, PacketType.MESSAGE, program=Program.KEEPALIVE))
+                self._owes_pong = True
 
     def _send(self, header: Header, payload: Buffer = b"") -> None:
         self._outgoing.append(encode_packet(header, payload))
@@ -157,11 +161,11 @@ class ClientConnection(_End):
             asked = f"program {header.program}, procedure {header.procedure}, serial {header.serial}"
             raise BadValue("serial", _SERIAL_OFFSET, f"a reply to a call nobody made: {asked}")
         match header.status:
-            case Status.OK:
+            case CallStatus.OK:
                 return Reply(header.serial, header.procedure, payload)
-            case Status.ERROR:
+            case CallStatus.ERROR:
                 return Failure(header.serial, header.procedure, decode_failure(payload))
-            case Status.CONTINUE:
+            case CallStatus.CONTINUE:
                 raise BadValue("status", _STATUS_OFFSET, "a reply is not continued, only streams are")
 
 
@@ -182,7 +186,7 @@ class ServerConnection(_End):
                 continue
             if not _is_ours(header):
                 self._refuse(header, f"Cannot find program {header.program} version {header.version}")
-            elif header.status is not Status.OK:
+            elif header.status is not CallStatus.OK:
                 self._refuse(header, f"Unexpected message status {header.status:d}")
             else:
                 yield Call(header.serial, header.procedure, packet.payload)
@@ -196,7 +200,7 @@ class ServerConnection(_End):
 
     def fail(self, serial: int, procedure: int, code: int, domain: int, text: str) -> None:
         """Answer a call with an error: libvirt's virErrorNumber and virErrorDomain, and a text."""
-        header = _header(procedure, PacketType.REPLY, serial, status=Status.ERROR)
+        header = _header(procedure, PacketType.REPLY, serial, status=CallStatus.ERROR)
         self._send(header, encode_failure(code, domain, text))
 
     def message(self, procedure: int, payload: Buffer) -> None:
@@ -208,12 +212,17 @@ class ServerConnection(_End):
         self._send(_header(Keepalive.PING, PacketType.MESSAGE, program=Program.KEEPALIVE))
 
     def _refuse(self, asked: Header, text: str) -> None:
-        header = replace(asked, type=PacketType.REPLY, status=Status.ERROR)
+        header = replace(asked, type=PacketType.REPLY, status=CallStatus.ERROR)
         self._send(header, encode_failure(RPC_ERROR, RPC_DOMAIN, text))
 
 
 def _header(
-    procedure: int, kind: PacketType, serial: int = 0, *, program: int = Program.REMOTE, status: Status = Status.OK
+    procedure: int,
+    kind: PacketType,
+    serial: int = 0,
+    *,
+    program: int = Program.REMOTE,
+    status: CallStatus = CallStatus.OK,
 ) -> Header:
     return Header(program, PROGRAM_VERSION, procedure, kind, serial, status)
 

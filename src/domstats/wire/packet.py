@@ -55,7 +55,7 @@ class PacketType(IntEnum):
     STREAM_HOLE = 6
 
 
-class Status(IntEnum):
+class CallStatus(IntEnum):
     """How a call went (virNetMessageStatus)."""
 
     OK = 0
@@ -76,7 +76,7 @@ class Header:
     type: PacketType
     serial: int
     """Chosen by the caller and repeated in the reply; 0 in events and keepalives."""
-    status: Status
+    status: CallStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class Framer:
     def _header(self, offset: int) -> Header:
         program, version, procedure, kind, serial, status = _HEADER.unpack_from(self._buffer, offset)
         try:
-            return Header(program, version, procedure, PacketType(kind), serial, Status(status))
+            return Header(program, version, procedure, PacketType(kind), serial, CallStatus(status))
         except ValueError:
             raise BadValue("header", LENGTH_SIZE, f"packet type {kind} with status {status} does not exist") from None
 

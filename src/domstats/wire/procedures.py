@@ -66,9 +66,9 @@ IDENTITY_MAX = 20
 MODEL_SIZE = 32
 """Chars of virNodeInfo's model."""
 
-Layout = Mapping[str, Codec[Any]]
+Fields = Mapping[str, Codec[Any]]
 """The values of a payload, in order, by name."""
-VOID: Layout = {}
+VOID: Fields = {}
 """A payload without values."""
 
 _DOMAINS = array(DOMAIN, RECORDS_MAX)
@@ -87,10 +87,10 @@ _POOLS = array(structure(StoragePool, STRING, UUID), POOLS_MAX)
 class Procedure(IntEnum):
     """A procedure by its number: what its arguments are, and what it returns (or, of an event, carries)."""
 
-    args: Layout
-    reply: Layout
+    args: Fields
+    reply: Fields
 
-    def __new__(cls, number: int, args: Layout, reply: Layout) -> Self:
+    def __new__(cls, number: int, args: Fields, reply: Fields) -> Self:
         self = int.__new__(cls, number)
         self._value_ = number
         self.args, self.reply = args, reply
@@ -195,12 +195,12 @@ def decode_args(procedure: Procedure, payload: Buffer) -> tuple[Any, ...]:
     return tuple(codec.read(reader, name) for name, codec in procedure.args.items())
 
 
-def encode_reply(procedure: Procedure, *values: Any) -> bytes:
+def encode_values(procedure: Procedure, *values: Any) -> bytes:
     """The payload of a reply or an event, from its values: none, one, or several. Raises LimitExceeded or BadValue."""
     return _encode(procedure.reply, values)
 
 
-def decode_reply(procedure: Procedure, payload: Buffer) -> Any:
+def decode_values(procedure: Procedure, payload: Buffer) -> Any:
     """What a reply returns or an event carries: None, the one value, or a tuple of several.
 
     The bulk statistics come as they are, as a memoryview of the payload; `wire.bulk` decodes them.
@@ -214,8 +214,8 @@ def decode_reply(procedure: Procedure, payload: Buffer) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def _encode(layout: Layout, values: tuple[Any, ...]) -> bytes:
+def _encode(fields: Fields, values: tuple[Any, ...]) -> bytes:
     writer = Writer()
-    for (name, codec), value in zip(layout.items(), values, strict=True):
+    for (name, codec), value in zip(fields.items(), values, strict=True):
         codec.write(writer, value, name)
     return writer.getvalue()

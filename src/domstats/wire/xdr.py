@@ -1,8 +1,8 @@
 """XDR (RFC 4506) as libvirt's RPC uses it: a bounded reader and a writer.
 
 Everything is big endian and takes a multiple of 4 bytes. A read gives a value or raises Truncated, LimitExceeded or
-BadValue with the field's name and its offset; the position then is what it was before. Lengths and counts are compared
-with their limit and with the bytes that are left before anything is allocated.
+BadValue with the field's name and its offset; after an error the reader is of no more use. Lengths and counts are
+compared with their limit and with the bytes that are left before anything is allocated.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from domstats.errors import BadValue, LimitExceeded, ProtocolError, Truncated
+from domstats.errors import BadValue, LimitExceeded, Truncated
 from domstats.model.domain import is_uuid
 from domstats.wire.limits import STRING_MAX
 
@@ -81,7 +81,7 @@ class Reader:
 
     def uuid(self, field: str) -> str:
         """A UUID's 16 bytes, as lower-case text with hyphens."""
-        text = self._take(self._position, UUID_SIZE, field).hex()
+        text = self._take(UUID_SIZE, field).hex()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def string(self, field: str, limit: int = STRING_MAX) -> str:
@@ -94,38 +94,25 @@ class Reader:
 
     def chars(self, field: str, size: int) -> bytes:
         """A fixed array of C chars: each takes 4 bytes, of which the last counts."""
-        return bytes(self._take(self._position, 4 * size, field)[3::4])
+        return bytes(self._take(4 * size, field)[3::4])
 
     def count(self, field: str, limit: int, smallest: int) -> int:
         """The number of an array's elements: at most `limit`, and no more than fit with `smallest` bytes each."""
         start = self._position
         count = self.u32(field)
-        try:
-            if count > limit:
-                raise LimitExceeded(field, start, f"{count} elements, at most {limit} are allowed")
-            if count * smallest > self.remaining:
-                raise Truncated(field, start, f"{count} elements announced, {self.remaining} bytes left")
-        except ProtocolError:
-            self._position = start
-            raise
+        if count > limit:
+            raise LimitExceeded(field, start, f"{count} elements, at most {limit} are allowed")
+        if count * smallest > self.remaining:
+            raise Truncated(field, start, f"{count} elements announced, {self.remaining} bytes left")
         return count
 
     def array(self, read: Callable[[], T], field: str, limit: int, smallest: int) -> list[T]:
         """An array, each element of at least `smallest` bytes got by calling `read`."""
-        return self.whole(lambda: [read() for _ in range(self.count(field, limit, smallest))])
+        return [read() for _ in range(self.count(field, limit, smallest))]
 
     def optional(self, read: Callable[[], T], field: str) -> T | None:
         """A value that may be absent. Any flag but 0 means present: go-libvirt sends 0x01000000."""
-        return self.whole(lambda: read() if self.u32(field) else None)
-
-    def whole(self, read: Callable[[], T]) -> T:
-        """What `read` gives, where it reads several values: if one of them fails, none has been read."""
-        start = self._position
-        try:
-            return read()
-        except ProtocolError:
-            self._position = start
-            raise
+        return read() if self.u32(field) else None
 
     def rest(self) -> memoryview:
         """All bytes that are left, not copied."""
@@ -138,23 +125,19 @@ class Reader:
             raise BadValue(field, self._position, f"{self.remaining} bytes left over")
 
     def _scalar(self, form: struct.Struct, field: str) -> Any:
-        return form.unpack(self._take(self._position, form.size, field))[0]
+        return form.unpack(self._take(form.size, field))[0]
 
     def _variable(self, field: str, limit: int) -> memoryview:
         start = self._position
         length = self.u32(field)
-        try:
-            if length > limit:
-                raise LimitExceeded(field, start, f"{length} bytes, at most {limit} are allowed")
-            return self._take(start + 4, padded(length), field)[:length]
-        except ProtocolError:
-            self._position = start
-            raise
+        if length > limit:
+            raise LimitExceeded(field, start, f"{length} bytes, at most {limit} are allowed")
+        return self._take(padded(length), field)[:length]
 
-    def _take(self, start: int, size: int, field: str) -> memoryview:
-        left = len(self._data) - start
-        if size > left:
-            raise Truncated(field, start, f"{size} bytes needed, {left} left")
+    def _take(self, size: int, field: str) -> memoryview:
+        start = self._position
+        if size > self.remaining:
+            raise Truncated(field, start, f"{size} bytes needed, {self.remaining} left")
         self._position = start + size
         return self._data[start : self._position]
 

@@ -7,22 +7,24 @@ import time
 from collections.abc import Mapping, Sequence
 
 from domstats.errors import DeadlineExceeded, NoDomain, RemoteError, UnknownDomain, UsageError
-from domstats.model.domain import Domain, is_uuid
+from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
+from domstats.model.layout import DomainKey
 from domstats.model.snapshot import Snapshot
 from domstats.sources.libvirt.connection import Connection
 from domstats.sources.libvirt.transport import OnEvent
 from domstats.sources.libvirt.uri import parse
+from domstats.sources.naming import By, lookups
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.limits import RECORDS_MAX
 from domstats.wire.procedures import Procedure
 from domstats.wire.structures import NodeInfo
 
-_ID_MAX = 0x7FFFFFFF
-"""Ids are C ints."""
-_ID_DIGITS = 10
-"""Digits of the largest id."""
-
+_LOOKUPS = {
+    By.ID: Procedure.DOMAIN_LOOKUP_BY_ID,
+    By.UUID: Procedure.DOMAIN_LOOKUP_BY_UUID,
+    By.NAME: Procedure.DOMAIN_LOOKUP_BY_NAME,
+}
 _STUCK_GUEST = (
     "one guest that does not answer holds up all of them; 'virsh domcontrol NAME' tells which, and the groups state, "
     "interface, perf and memory can be had without it"
@@ -32,14 +34,13 @@ _STUCK_GUEST = (
 class LibvirtSource:
     """A Source over one connection. When the connection is lost, open another source."""
 
-    def __init__(self, uri: str, connection: Connection, deadline: float) -> None:
+    def __init__(self, uri: str, connection: Connection) -> None:
         """Use `open`."""
         self.uri = uri
         self.connection = connection
         """For calls other than those of a Source."""
         self.cpus: int | None = None
         """Number of the host's processors; known from the first statistics on, unless the daemon does not tell it."""
-        self._deadline = deadline
         self._asked_cpus = False
         self._decoder = ReplyDecoder()
 
@@ -49,29 +50,31 @@ class LibvirtSource:
     ) -> LibvirtSource:
         """Connect to what the URI names; `env` is the environment, see `uri.parse`.
 
-        `deadline`: seconds that opening may take, and later each call of `domains` and `find`. Raises BadUri, and what
-        `Connection.open` raises.
+        `deadline`: seconds that opening may take. Raises BadUri, and what `Connection.open` raises.
         """
-        return cls(uri, await Connection.open(parse(uri, env), deadline=deadline, on_event=on_event), deadline)
+        return cls(uri, await Connection.open(parse(uri, env), deadline=deadline, on_event=on_event))
 
-    async def domains(self) -> list[Domain]:
-        """All domains, running or not (virConnectListAllDomains)."""
-        reply = await self.connection.call(Procedure.CONNECT_LIST_ALL_DOMAINS, 1, 0, deadline=self._deadline)
+    async def domains(self, deadline: float) -> list[Domain]:
+        """All domains, running or not (virConnectListAllDomains), within `deadline` seconds."""
+        reply = await self.connection.call(Procedure.CONNECT_LIST_ALL_DOMAINS, 1, 0, deadline=deadline)
         domains: list[Domain] = reply[0]
         return domains
 
-    async def find(self, name: str) -> Domain:
-        """The domain of that id, UUID or name, tried in this order as virsh does. Raises UnknownDomain."""
-        attempts: list[tuple[Procedure, int | str]] = []
-        if name.isascii() and name.isdigit() and len(name) <= _ID_DIGITS and int(name) <= _ID_MAX:
-            attempts.append((Procedure.DOMAIN_LOOKUP_BY_ID, int(name)))
-        if is_uuid(name):
-            attempts.append((Procedure.DOMAIN_LOOKUP_BY_UUID, name))
-        attempts.append((Procedure.DOMAIN_LOOKUP_BY_NAME, name))
-        for procedure, value in attempts:
-            with contextlib.suppress(NoDomain):
-                domain: Domain = await self.connection.call(procedure, value, deadline=self._deadline)
-                return domain
+    async def find(self, name: DomainKey, deadline: float) -> Domain:
+        """The domain of that id, UUID or name, see `sources.Source.find`.
+
+        Raises UnknownDomain, DeadlineExceeded, RemoteError, ConnectionLost or ProtocolError. Source:
+        virDomainLookupByID, virDomainLookupByUUID, virDomainLookupByName.
+        """
+        ends = time.monotonic() + deadline
+        try:
+            for by, value in lookups(name):
+                with contextlib.suppress(NoDomain):
+                    domain: Domain = await self.connection.call(_LOOKUPS[by], value, deadline=ends - time.monotonic())
+                    return domain
+        except DeadlineExceeded as late:
+            # The caller's deadline, not what was left of it.
+            raise DeadlineExceeded(late.during, deadline) from None
         raise UnknownDomain(name)
 
     async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:

@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from domstats.errors import ConnectionLost, DomstatsError, ProtocolError
 from domstats.wire.connection import ClientConnection, Failure, Message, Reply
-from domstats.wire.procedures import PROCEDURES, Procedure, decode_reply
+from domstats.wire.procedures import EVENTS, PROCEDURES, Procedure, decode_values
 
-MAX_CLIENT_REQUESTS = 5
-"""libvirtd's default: with so many calls outstanding it stops reading from the socket, keepalives included."""
+CALLS_MAX = 4
+"""One less than libvirtd's default for max_client_requests: with 5 calls outstanding it stops reading from the socket,
+so our PONGs would not reach it, and after 30 s it would take the connection for dead."""
 
 OnEvent = Callable[[Procedure, Any], None]
 """Called with an event and what it carries; it must not raise."""
@@ -28,17 +29,20 @@ class _Waiting:
 
 
 class Link(asyncio.BufferedProtocol):
-    """The calls on one socket, at most MAX_CLIENT_REQUESTS at a time.
+    """The calls on one socket, at most CALLS_MAX at a time.
 
-    A caller may stop waiting; its call stays outstanding until the daemon, which cannot cancel it, has answered.
+    A caller may stop waiting; its call stays outstanding until the daemon, which cannot cancel it, has answered. While
+    the daemon does not read, asyncio's write buffer stays as it is: those calls and one PONG wait in the machine.
     """
 
     def __init__(self, on_event: OnEvent | None = None) -> None:
         self._on_event = on_event
         self._machine = ClientConnection()
-        self._slots = asyncio.Semaphore(MAX_CLIENT_REQUESTS)
+        self._slots = asyncio.Semaphore(CALLS_MAX)
         self._waiting: dict[int, _Waiting] = {}
         self._fault: DomstatsError = ConnectionLost("the daemon closed the connection")
+        self._fault_known = False
+        self._write_buffer_full = False
         self._closed = asyncio.Event()
         self._transport: asyncio.Transport  # from connection_made on
 
@@ -53,7 +57,7 @@ class Link(asyncio.BufferedProtocol):
         return self._closed.is_set()
 
     async def request(self, procedure: Procedure, payload: bytes) -> bytes | memoryview:
-        """Call, once there are fewer than MAX_CLIENT_REQUESTS calls outstanding; the reply's payload.
+        """Call, once there are fewer than CALLS_MAX calls outstanding; the reply's payload.
 
         Raises RemoteError, ConnectionLost, or the ProtocolError the connection ended with. It waits for as long as it
         takes: the caller has the deadline, and may cancel.
@@ -71,11 +75,14 @@ class Link(asyncio.BufferedProtocol):
         self._send()
         return await waiting.reply
 
+    def will_close(self) -> None:
+        """`close` comes soon: however the connection ends from now on, those who wait hear that it was closed."""
+        self._blame(ConnectionLost("the connection was closed"))
+
     async def close(self) -> None:
         """Close the socket, now; calls still waiting fail with ConnectionLost."""
-        if not self._transport.is_closing():
-            self._fault = ConnectionLost("the connection was closed")
-            self._transport.abort()
+        self.will_close()
+        self._transport.abort()
         await self._closed.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -93,14 +100,23 @@ class Link(asyncio.BufferedProtocol):
             for event in self._machine.events():
                 self._handle(event)
         except ProtocolError as error:
-            self._fault = error
+            self._blame(error)
             self._transport.abort()
+        self._send()
+
+    def pause_writing(self) -> None:
+        """asyncio: the daemon does not read, and the write buffer is full."""
+        self._write_buffer_full = True
+
+    def resume_writing(self) -> None:
+        """asyncio: the write buffer has drained."""
+        self._write_buffer_full = False
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the socket is closed."""
         if exc is not None:
-            self._fault = ConnectionLost(f"the connection broke ({exc})")
+            self._blame(ConnectionLost(f"the connection broke ({exc})"))
         self._closed.set()
         for waiting in self._waiting.values():
             if not waiting.reply.done():
@@ -110,9 +126,9 @@ class Link(asyncio.BufferedProtocol):
 
     def _handle(self, event: Reply | Failure | Message) -> None:
         if isinstance(event, Message):
-            procedure = PROCEDURES.get(event.procedure)
-            if self._on_event is not None and procedure is not None:
-                self._on_event(procedure, decode_reply(procedure, event.payload))
+            if self._on_event is not None and event.procedure in EVENTS:  # others are ignored, as libvirt's client does
+                procedure = PROCEDURES[event.procedure]
+                self._on_event(procedure, decode_values(procedure, event.payload))
             return
         self._slots.release()
         reply = self._waiting.pop(event.serial).reply
@@ -124,9 +140,15 @@ class Link(asyncio.BufferedProtocol):
             reply.set_exception(event.error)
 
     def _send(self) -> None:
-        data = self._machine.data_to_send()
-        if data and not self._transport.is_closing():
+        if self._write_buffer_full or self._transport.is_closing():
+            return
+        if data := self._machine.data_to_send():
             self._transport.write(data)
+
+    def _blame(self, fault: DomstatsError) -> None:
+        """Why the connection ends; what is said first counts."""
+        if not self._fault_known:
+            self._fault, self._fault_known = fault, True
 
     def _fault_during(self, procedure: Procedure) -> DomstatsError:
         """Why the connection is gone, as an exception of its own for each of those that waited."""

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from domstats.errors import BadUri, DeadlineExceeded, UnknownDomain, UsageError
-from domstats.model.domain import Domain, is_uuid
+from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
+from domstats.model.layout import DomainKey
 from domstats.model.snapshot import Snapshot
+from domstats.sources.naming import By, lookups
 from domstats.sources.sim.clocks import EPOCH
 from domstats.sources.sim.flavours import HOST_CPUS
 from domstats.sources.sim.fleet import Fleet
@@ -36,31 +38,28 @@ class SimSource:
             self._fleet = Fleet(self._config, uri)
         except UsageError as error:
             raise BadUri(uri, str(error)) from None
-        self._by_id = {domain.id: domain for domain in self._fleet.domains if domain.id is not None}
-        self._by_uuid = {domain.uuid: domain for domain in self._fleet.domains}
-        self._by_name = {domain.name: domain for domain in self._fleet.domains}
+        domains = self._fleet.domains
+        self._known: dict[By, dict[int | str, Domain]] = {
+            By.ID: {domain.id: domain for domain in domains if domain.id is not None},
+            By.UUID: {domain.uuid: domain for domain in domains},
+            By.NAME: {domain.name: domain for domain in domains},
+        }
 
     @classmethod
     def open(cls, uri: str) -> SimSource:
         """The host that a URI describes, see `uri.parse`. Raises BadUri."""
         return cls(uri)
 
-    async def domains(self) -> list[Domain]:
+    async def domains(self, deadline: float) -> list[Domain]:  # noqa: ARG002  nothing is waited for
         """All domains of the host, running or not."""
         return list(self._fleet.domains)
 
-    async def find(self, name: str) -> Domain:
-        """The domain of that id, UUID or name, tried in this order as virsh does. Raises UnknownDomain."""
-        found = None
-        if name.isascii() and name.isdigit() and len(name) <= _ID_DIGITS:
-            found = self._by_id.get(int(name))
-        if found is None and is_uuid(name):
-            found = self._by_uuid.get(name.lower())
-        if found is None:
-            found = self._by_name.get(name)
-        if found is None:
-            raise UnknownDomain(name)
-        return found
+    async def find(self, name: DomainKey, deadline: float) -> Domain:  # noqa: ARG002  nothing is waited for
+        """The domain of that id, UUID or name, see `sources.Source.find`. Raises UnknownDomain."""
+        for by, value in lookups(name):
+            if value in self._known[by]:
+                return self._known[by][value]
+        raise UnknownDomain(name)
 
     async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:
         """One poll, see `sources.Source.stats`. Its time is the simulated one.
@@ -81,7 +80,3 @@ class SimSource:
         if self._config.time is not None:
             return self._config.time
         return min(max(EPOCH + (self._clock() - EPOCH) * self._config.speed, 0.0), TIME_MAX)
-
-
-_ID_DIGITS = 10
-"""Digits of the largest id."""

@@ -1,0 +1,48 @@
+"""sources.registry: which URI is used, and what opens it."""
+
+from __future__ import annotations
+
+import pytest
+
+from domstats.errors import BadUri
+from domstats.sources.libvirt.source import LibvirtSource
+from domstats.sources.registry import open_source
+
+SIM, OTHER = "sim:///?domains=3", "sim:///?domains=4"
+OPENING = 10.0
+
+
+@pytest.mark.parametrize(
+    ("uri", "environment", "opened"),
+    [
+        (SIM, {}, SIM),
+        (SIM, {"DOMSTATS_URI": OTHER, "LIBVIRT_DEFAULT_URI": OTHER}, SIM),
+        (None, {"DOMSTATS_URI": SIM, "LIBVIRT_DEFAULT_URI": OTHER}, SIM),
+        (None, {"LIBVIRT_DEFAULT_URI": OTHER}, OTHER),
+        (None, {"DOMSTATS_URI": "", "LIBVIRT_DEFAULT_URI": OTHER}, OTHER),
+    ],
+)
+async def test_which_uri(uri: str | None, environment: dict[str, str], opened: str) -> None:
+    assert (await open_source(uri, environment, OPENING)).uri == opened
+
+
+async def test_without_any_the_local_libvirt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def opened(uri: str, _environment: object, *, deadline: float) -> tuple[str, float]:
+        return uri, deadline
+
+    monkeypatch.setattr(LibvirtSource, "open", opened)
+    assert await open_source(None, {}, OPENING) == ("qemu:///system", OPENING)
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "://", "xen:///system", "sim:///?domains=x", "qemu+ssh://host/system"])
+@pytest.mark.parametrize("variable", ["DOMSTATS_URI", "LIBVIRT_DEFAULT_URI"])
+async def test_a_bad_uri_of_the_environment_names_the_variable(variable: str, uri: str) -> None:
+    with pytest.raises(BadUri, match=f"environment variable {variable}") as caught:
+        await open_source(None, {variable: uri}, OPENING)
+    assert caught.value.uri == uri
+
+
+async def test_a_bad_uri_of_the_caller_names_no_variable() -> None:
+    with pytest.raises(BadUri) as caught:
+        await open_source("", {"DOMSTATS_URI": SIM}, OPENING)
+    assert "variable" not in str(caught.value)
