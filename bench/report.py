@@ -28,7 +28,7 @@ class Row:
 ROWS = (
     Row("decode 1,024 guests, layout known: libvirt-python's client CPU / ours", "decode_known", "libvirt_python", 40),
     Row("decode the same in slices of 32", "decode_slices", "libvirt_python", 20),
-    Row("decode the same in an order not seen before", "decode_shuffled", "libvirt_python", 20),
+    Row("decode the same in other orders", "decode_shuffled", "libvirt_python", 20),
     Row("decode, layout known: lxml parsing the same content", "decode_known", "parse_lxml", 20),
     Row("decode, layout known: orjson parsing the same content", "decode_known", "parse_orjson", 20),
     Row("decode, layout known: msgspec parsing the same content", "decode_known", "parse_msgspec"),
