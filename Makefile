@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench peers docs clean
+.PHONY: run test lint bench peers fuzz docs clean
 
 run: $(VENV)/run.stamp
 	@tools/run $(BIN)/domstats
@@ -21,6 +21,11 @@ bench: $(VENV)/dev.stamp
 
 peers: $(VENV)/dev.stamp
 	DOMSTATS_PEERS=1 $(BIN)/python -m pytest tests/peers $(ARGS)
+
+SECONDS ?= 60
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m pip --disable-pip-version-check --quiet install --group fuzz
+	$(BIN)/python -m fuzz -max_total_time=$(SECONDS) $(ARGS)
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python tools/reference.py

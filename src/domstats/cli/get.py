@@ -176,7 +176,10 @@ async def _ask(question: _Question) -> _Answer:
     ends = time.monotonic() + question.deadline
 
     def left() -> float:
-        return max(0.0, ends - time.monotonic())
+        seconds = ends - time.monotonic()
+        if seconds <= 0:
+            raise DeadlineExceeded("what was asked", question.deadline)
+        return seconds
 
     try:
         async with aio.connect(question.uri, deadline=question.deadline) as host:

@@ -1,0 +1,1 @@
+"""Fuzz targets: bytes in, a value or a documented error out. `make fuzz SECONDS=60` runs them with atheris."""

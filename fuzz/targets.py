@@ -1,0 +1,54 @@
+"""The targets. Any exception they let through is a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from domstats.errors import BadValue, LimitExceeded, Truncated
+from domstats.model.snapshot import Snapshot
+from domstats.wire.bulk.decoder import ReplyDecoder
+from domstats.wire.bulk.encoder import encode_reply
+from domstats.wire.connection import ClientConnection, ServerConnection
+from domstats.wire.procedures import Procedure, decode_args, decode_values
+
+DOCUMENTED = (Truncated, LimitExceeded, BadValue)
+
+
+def replies(data: bytes) -> None:
+    """Several bodies, one after another, to one decoder; what was seen before must change nothing."""
+    warm = ReplyDecoder()
+    size = max(4, (data[0] if data else 0) * 4)
+    for start in range(1, len(data), size):
+        outcomes = []
+        for decoder in (warm, ReplyDecoder()):
+            try:
+                snapshot: Snapshot = decoder.decode(data[start : start + size])
+                outcomes.append(sorted(repr((record.domain, record.params)) for record in snapshot))
+                encode_reply(snapshot)
+            except DOCUMENTED as error:
+                outcomes.append([type(error).__name__])
+        assert outcomes[0] == outcomes[1]
+
+
+def packets(data: bytes) -> None:
+    """A stream of bytes to both ends of a connection."""
+    client, server = ClientConnection(), ServerConnection()
+    client.call(Procedure.CONNECT_GET_URI, b"")
+    for end in (client, server):
+        with suppress(*DOCUMENTED):
+            end.receive_data(data)
+            for _ in end.events():
+                end.data_to_send()
+
+
+def payloads(data: bytes) -> None:
+    """A payload to the procedure its first byte chooses, as a call and as a reply."""
+    procedures = list(Procedure)
+    procedure = procedures[(data[0] if data else 0) % len(procedures)]
+    for decode in (decode_args, decode_values):
+        with suppress(*DOCUMENTED):
+            decode(procedure, data[1:])
+
+
+TARGETS: tuple[Callable[[bytes], None], ...] = (replies, packets, payloads)
