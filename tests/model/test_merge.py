@@ -1,0 +1,80 @@
+"""Merging parts of snapshots against the records they are parts of."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captures import CAPTURES, POLL1, POLL2, capture
+from domstats.catalog.groups import group_of
+from domstats.model.domain import Domain
+from domstats.model.merge import ALL_GROUPS, Merger, Part
+from domstats.model.params import TypedParameter
+from domstats.model.snapshot import Snapshot
+from domstats.wire.bulk.decoder import ReplyDecoder
+from strategies import hosts
+
+ODD = 0b010101010101
+
+
+def merged(merger: Merger, *rows: list[Part]) -> Snapshot:
+    layout, values = merger.merge(rows)
+    return Snapshot.of_one_poll(layout, values, time=0.0, source="")
+
+
+def pieces(snapshot: Snapshot, groups: int) -> list[tuple[Domain, list[TypedParameter]]]:
+    return [
+        (record.domain, [param for param in record.params if groups >> group_of(param.name) & 1]) for record in snapshot
+    ]
+
+
+def content(snapshot: Snapshot) -> list[str]:
+    return [repr((record.domain, sorted(record.params, key=lambda param: group_of(param.name)))) for record in snapshot]
+
+
+@given(hosts, st.integers(0, ALL_GROUPS))
+def test_a_record_cut_in_two_is_whole_again(host: list[tuple[Domain, list[TypedParameter]]], groups: int) -> None:
+    whole = Snapshot.of_params(host)
+    first = Snapshot.of_params(pieces(whole, groups))
+    second = Snapshot.of_params(reversed(pieces(whole, ALL_GROUPS & ~groups)))
+    last = len(whole) - 1
+    rows = [
+        [Part(first, position, groups), Part(second, last - position, ALL_GROUPS & ~groups)]
+        for position in range(len(whole))
+    ]
+    again = merged(Merger(), *rows)
+    assert content(again) == content(whole)
+
+
+def test_a_round_whose_polls_kept_their_layouts_keeps_its_own() -> None:
+    merger, decoder = Merger(), ReplyDecoder()
+    layouts = []
+    for name in (POLL1, POLL2):
+        whole = decoder.decode(capture(name))
+        again = merged(merger, *([Part(whole, position)] for position in range(len(whole))))
+        assert (again.values == whole.values).all()
+        layouts.append(again.layout)
+    assert layouts[0] is layouts[1]
+
+
+def test_the_first_part_that_has_a_group_gives_it() -> None:
+    snapshot = ReplyDecoder().decode(capture(CAPTURES[0]))
+    other = Snapshot.of_params((record.domain, list(record.params)[:3]) for record in snapshot)
+    again = merged(Merger(), [Part(snapshot, 0), Part(other, 0)])
+    assert again.records[0].params == snapshot.records[0].params
+
+
+def test_records_are_kept_while_their_parts_are() -> None:
+    decoder, merger = ReplyDecoder(), Merger()
+    snapshot = decoder.decode(capture(POLL1))
+    free = Snapshot.of_params(pieces(snapshot, ODD))
+    rest = Snapshot.of_params(pieces(snapshot, ALL_GROUPS & ~ODD))
+    rows = [[Part(free, each, ODD), Part(rest, each, ALL_GROUPS & ~ODD)] for each in range(len(snapshot))]
+    before = merged(merger, *rows)
+    random.Random(1).shuffle(rows)
+    after = merged(merger, *rows[1:])
+    known = {record.domain.uuid: record for record in before.layout.records}
+    assert all(known[record.domain.uuid] is record for record in after.layout.records)
+    assert {repr((r.domain, r.params)) for r in after} <= {repr((r.domain, r.params)) for r in before}
