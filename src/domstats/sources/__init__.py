@@ -18,6 +18,12 @@ class Source(Protocol):
     """The URI that names it, as the user would write it."""
     cpus: int | None
     """Number of the host's processors, or None where it is not known."""
+    received: int
+    """Bytes of statistics received so far."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is of no more use and another has to be opened."""
 
     async def domains(self, deadline: float) -> list[Domain]:
         """All domains of the host, running or not.
@@ -38,6 +44,9 @@ class Source(Protocol):
         `domains`: which ones, matched by UUID; empty for all. `groups`: bits of StatsGroup, or of groups not yet known
         here; 0 for all. `deadline`: seconds this may take; DeadlineExceeded is raised after that.
         """
+
+    async def occupied(self, domains: Sequence[Domain], seconds: float, /) -> list[Domain]:
+        """Those of the domains whose monitor has been occupied for so many seconds; never waits for a guest."""
 
     async def aclose(self) -> None:
         """Let go of whatever is held; safe to call twice."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from domstats.errors import DeadlineExceeded, NoDomain, RemoteError, UnknownDomain, UsageError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.layout import DomainKey
+from domstats.model.sampling import Sampling
 from domstats.model.snapshot import Snapshot
 from domstats.sources.libvirt.connection import Connection
 from domstats.sources.libvirt.transport import OnEvent
@@ -18,13 +23,17 @@ from domstats.sources.naming import By, lookups
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.limits import RECORDS_MAX
 from domstats.wire.procedures import Procedure
-from domstats.wire.structures import NodeInfo
+from domstats.wire.structures import ControlInfo, NodeInfo
 
 _LOOKUPS = {
     By.ID: Procedure.DOMAIN_LOOKUP_BY_ID,
     By.UUID: Procedure.DOMAIN_LOOKUP_BY_UUID,
     By.NAME: Procedure.DOMAIN_LOOKUP_BY_NAME,
 }
+OCCUPIED = 2
+"""virDomainControlState: a command to the guest's QEMU has not been answered yet."""
+CONTROL_DEADLINE = 5.0
+"""Seconds. libvirtd answers this from memory, on workers of its own."""
 _STUCK_GUEST = (
     "one guest that does not answer holds up all of them; 'virsh domcontrol NAME' tells which, and the groups state, "
     "interface, perf and memory can be had without it"
@@ -41,6 +50,8 @@ class LibvirtSource:
         """For calls other than those of a Source."""
         self.cpus: int | None = None
         """Number of the host's processors; known from the first statistics on, unless the daemon does not tell it."""
+        self.received = 0
+        """Bytes of statistics received so far."""
         self._asked_cpus = False
         self._decoder = ReplyDecoder()
 
@@ -53,6 +64,11 @@ class LibvirtSource:
         `deadline`: seconds that opening may take. Raises BadUri, and what `Connection.open` raises.
         """
         return cls(uri, await Connection.open(parse(uri, env), deadline=deadline, on_event=on_event))
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone; it does not come back."""
+        return self.connection.lost
 
     async def domains(self, deadline: float) -> list[Domain]:
         """All domains, running or not (virConnectListAllDomains), within `deadline` seconds."""
@@ -80,6 +96,9 @@ class LibvirtSource:
     async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:
         """One poll, see `sources.Source.stats`. Its time is the middle between asking and the answer.
 
+        libvirt takes the domains of a list one after another, so each record's time is that much later; with how much
+        that may be wrong.
+
         Raises UsageError for more domains than a call takes, DeadlineExceeded, RemoteError (of which ReplyTooLarge
         says to ask for fewer domains), ConnectionLost or ProtocolError.
         """
@@ -91,8 +110,10 @@ class LibvirtSource:
         except DeadlineExceeded as late:
             # The caller's deadline, not what was left of it.
             raise DeadlineExceeded(late.during, deadline, _STUCK_GUEST) from None
-        when = _middle(asked, time.time())
-        return self._decoder.decode(body, time=when, source=self.uri, host_cpus=self.cpus)
+        self.received += len(body)
+        answered = time.time()
+        snapshot = self._decoder.decode(body, time=(asked + answered) / 2, source=self.uri, host_cpus=self.cpus)
+        return snapshot.with_sampling(_timed(snapshot, domains, asked, answered))
 
     async def bulk_stats(
         self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float
@@ -108,6 +129,24 @@ class LibvirtSource:
         )
         return body
 
+    async def occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
+        """Those of the domains whose monitor has been occupied for so many seconds (virDomainGetControlInfo)."""
+        infos = await asyncio.gather(*(self._control(domain) for domain in domains))
+        found = zip(domains, infos, strict=True)
+        return [
+            domain for domain, info in found if info and info.state == OCCUPIED and info.milliseconds >= 1000 * seconds
+        ]
+
+    async def _control(self, domain: Domain) -> ControlInfo | None:
+        """None for a domain that is off, or gone."""
+        try:
+            info: ControlInfo = await self.connection.call(
+                Procedure.DOMAIN_GET_CONTROL_INFO, domain, 0, deadline=CONTROL_DEADLINE
+            )
+        except RemoteError:
+            return None
+        return info
+
     async def aclose(self) -> None:
         """Close the connection; safe to call twice."""
         await self.connection.aclose()
@@ -122,6 +161,16 @@ class LibvirtSource:
         self._asked_cpus = True
 
 
-def _middle(asked: float, answered: float) -> float:
-    """When a poll's values were taken, as well as it can be known from outside."""
-    return (asked + answered) / 2
+def _timed(snapshot: Snapshot, domains: Sequence[Domain], asked: float, answered: float) -> Sampling:
+    """When each record was taken, as well as it can be known from outside."""
+    sampling, uncertainty = snapshot.sampling, (answered - asked) / 2
+    if not domains:  # in which order libvirt takes all of them is not known
+        return replace(sampling, uncertainty=np.broadcast_to(np.float64(uncertainty), sampling.times.shape))
+    turns = {domain.uuid: turn for turn, domain in enumerate(domains)}
+    turn = np.array([turns.get(domain.uuid, 0) for domain in snapshot.domains], np.float64)
+    times = asked + (turn + 0.5) / len(domains) * (answered - asked)
+    return replace(
+        sampling,
+        times=np.broadcast_to(times[:, np.newaxis], sampling.times.shape),
+        uncertainty=np.broadcast_to(np.float64(uncertainty), sampling.times.shape),
+    )

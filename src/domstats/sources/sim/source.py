@@ -25,6 +25,8 @@ class SimSource:
     """
 
     cpus: int | None = HOST_CPUS
+    lost = False
+    received = 0
 
     def __init__(self, uri: str, clock: Callable[[], float] = time.time) -> None:
         """`clock` gives the real time, in seconds since the epoch. Raises BadUri.
@@ -71,6 +73,10 @@ class SimSource:
         if time.monotonic() - started > deadline:
             raise DeadlineExceeded("simulated statistics", deadline)
         return snapshot
+
+    async def occupied(self, _domains: Sequence[Domain], _seconds: float) -> list[Domain]:
+        """None of them."""
+        return []
 
     async def aclose(self) -> None:
         """Nothing is held; safe to call twice."""

@@ -1,0 +1,57 @@
+"""What collecting costs: calls, bytes and seconds, by group and by guest, and the process's own time and memory."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from domstats.catalog.groups import GROUPS
+from domstats.model.domain import Domain
+
+KIB = 1024
+
+
+@dataclass
+class Cost:
+    """Counters since the beginning; seconds are those between asking and the answer."""
+
+    calls: int = 0
+    bytes: int = 0
+    """Of replies."""
+    seconds: float = 0.0
+    seconds_by_group: dict[str, float] = field(default_factory=dict)
+    """A call's seconds count in equal parts for the groups it asked."""
+    seconds_by_domain: dict[str, float] = field(default_factory=dict)
+    """By UUID; a call's seconds count in equal parts for the domains it asked."""
+    hung_calls: int = 0
+    """Calls whose answer is late, now."""
+    hung_total: int = 0
+    reconnects: int = 0
+
+    def add_call(self, groups: int, domains: Sequence[Domain], seconds: float, size: int) -> None:
+        """A call for these groups (bits) of these domains has been answered."""
+        self.calls += 1
+        self.bytes += size
+        self.seconds += seconds
+        names = [group.name for group in GROUPS if groups >> group.bit & 1 or not groups]
+        for name in names:
+            self.seconds_by_group[name] = self.seconds_by_group.get(name, 0.0) + seconds / len(names)
+        for domain in domains:
+            spent = self.seconds_by_domain.get(domain.uuid, 0.0)
+            self.seconds_by_domain[domain.uuid] = spent + seconds / len(domains)
+
+    def forget(self, uuid: str) -> None:
+        """A domain is gone."""
+        self.seconds_by_domain.pop(uuid, None)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of this process so far."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return used.ru_utime + used.ru_stime
+
+    @property
+    def memory_bytes(self) -> int:
+        """Most memory this process has occupied so far."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB

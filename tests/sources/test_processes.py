@@ -1,0 +1,57 @@
+"""Stopped guests, found in /proc trees made for the purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from domstats.sources.processes import Processes
+
+UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
+
+
+def process(
+    proc: Path, number: int, state: str, *command: str, started: int = 5, name: str = "qemu-system-x86"
+) -> None:
+    folder = proc / str(number)
+    folder.mkdir(exist_ok=True)
+    fields = [state, *["0"] * 18, str(started), *["0"] * 30]
+    (folder / "stat").write_text(f"{number} ({name}) {' '.join(fields)}\n")
+    (folder / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in command))
+
+
+@pytest.mark.parametrize(("state", "stopped"), [("T", True), ("t", True), ("S", False), ("R", False), ("D", False)])
+def test_a_stopped_guest_is_found(tmp_path: Path, state: str, stopped: bool) -> None:
+    process(tmp_path, 7, state, "qemu-system-x86_64", "-name", "guest=web", "-uuid", UUID.upper(), "-S")
+    assert Processes(tmp_path).stopped_guests() == ({UUID} if stopped else set())
+
+
+def test_other_stopped_processes_are_no_guests(tmp_path: Path) -> None:
+    process(tmp_path, 7, "T", "vim", "notes", name="vim (x) T")
+    process(tmp_path, 8, "T", "qemu-img", "-uuid")
+    process(tmp_path, 9, "T")
+    (tmp_path / "10").mkdir()
+    (tmp_path / "11").mkdir()
+    (tmp_path / "11" / "stat").write_text("11 (half")
+    (tmp_path / "self").mkdir()
+    assert Processes(tmp_path).stopped_guests() == set()
+
+
+def test_a_number_used_again_is_another_process(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    process(tmp_path, 7, "T", "qemu", "-uuid", UUID)
+    assert processes.stopped_guests() == {UUID}
+    process(tmp_path, 7, "T", "vim")
+    assert processes.stopped_guests() == {UUID}, "the command line is read once a process"
+    process(tmp_path, 7, "T", "vim", started=6)
+    assert processes.stopped_guests() == set()
+
+
+def test_a_name_may_hold_brackets_and_letters_that_are_states(tmp_path: Path) -> None:
+    process(tmp_path, 7, "S", "qemu", "-uuid", UUID, name="a) T (b")
+    assert Processes(tmp_path).stopped_guests() == set()
+
+
+def test_no_proc_at_all(tmp_path: Path) -> None:
+    assert Processes(tmp_path / "nothing").stopped_guests() == set()
