@@ -42,10 +42,7 @@ class Figures:
     @cached_property
     def cpu_guest_percent(self) -> Figure:
         """Processor time of the domain's vCPUs in percent of all its online vCPUs."""
-        rate, known = self._sum_of_rates("vcpu", "time")
-        vcpus, there = self._number("vcpu.current")
-        known = known & there & (vcpus > 0)
-        return rate / NS_PER_PERCENT / np.where(known, vcpus, 1), known
+        return self._share_of_vcpus("time")
 
     @cached_property
     def cpu_host_percent(self) -> Figure:
@@ -57,10 +54,7 @@ class Figures:
     @cached_property
     def steal_percent(self) -> Figure:
         """Time the domain's vCPUs were ready but waited for a processor, in percent of all its online vCPUs."""
-        rate, known = self._sum_of_rates("vcpu", "delay")
-        vcpus, there = self._number("vcpu.current")
-        known = known & there & (vcpus > 0)
-        return rate / NS_PER_PERCENT / np.where(known, vcpus, 1), known
+        return self._share_of_vcpus("delay")
 
     @cached_property
     def memory_total(self) -> Figure:
@@ -147,6 +141,13 @@ class Figures:
         except UnknownField:
             return self._nowhere()
         return rate, known & self._active
+
+    def _share_of_vcpus(self, column: str) -> Figure:
+        """A time of the vCPUs, in percent of all that are online."""
+        rate, known = self._sum_of_rates("vcpu", column)
+        vcpus, there = self._number("vcpu.current")
+        known = known & there & (vcpus > 0)
+        return rate / NS_PER_PERCENT / np.where(known, vcpus, 1), known
 
     def _sum_of_rates(self, table: str, column: str) -> Figure:
         """The sum over a domain's devices; known where the rate of every device that has the counter is known."""
