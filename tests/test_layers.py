@@ -16,7 +16,7 @@ LAYERS = (
     ("model",),
     ("wire",),
     ("sources",),
-    ("collect",),
+    ("collector",),
     ("formats",),
     ("host", "aio", "compat", ""),
     ("cli", "__main__"),

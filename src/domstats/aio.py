@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 from domstats.catalog.groups import group_bits
-from domstats.collect.completeness import Completeness
+from domstats.collector.completeness import Completeness
 from domstats.errors import DeadlineExceeded, UsageError
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter

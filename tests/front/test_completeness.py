@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domstats.collect.completeness import JOB_WAIT, Completeness
+from domstats.collector.completeness import JOB_WAIT, Completeness
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter
 from domstats.model.params import ParamType, TypedParameter

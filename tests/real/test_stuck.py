@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from domstats.collect.board import Board
-from domstats.collect.reach import Reach
-from domstats.collect.round import Question
+from domstats.collector.board import Board
+from domstats.collector.reach import Reach
+from domstats.collector.round import Question
 from domstats.model.flags import NO_FILTERS
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source

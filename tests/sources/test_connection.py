@@ -63,8 +63,8 @@ async def connection(daemon: FakeDaemon) -> AsyncIterator[Connection]:
     await connection.aclose()
 
 
-async def connect(daemon: FakeDaemon, deadline: float = DEADLINE, **options: Any) -> Connection:
-    return await Connection.open(parse(daemon.uri, {}), deadline=deadline, **options)
+async def connect(daemon: FakeDaemon, deadline: float = DEADLINE) -> Connection:
+    return await Connection.open(parse(daemon.uri, {}), deadline=deadline)
 
 
 def start(connection: Connection, procedure: Procedure, *args: Any, deadline: float = DEADLINE) -> asyncio.Task[Any]:
@@ -343,7 +343,8 @@ class TestCalling:
 
     async def test_events(self, daemon: FakeDaemon) -> None:
         events: list[tuple[Procedure, Any]] = []
-        connection = await connect(daemon, on_event=lambda procedure, value: events.append((procedure, value)))
+        connection = await connect(daemon)
+        connection.listen(lambda procedure, value: events.append((procedure, value)))
         machine = daemon.clients[0].machine
         for no_event in (9999, P.CONNECT_GET_URI, P.CONNECT_CLOSE):
             machine.message(no_event, b"")

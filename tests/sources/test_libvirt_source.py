@@ -81,9 +81,9 @@ async def test_finding_nothing(source: LibvirtSource, name: str) -> None:
     assert caught.value.domain == name
 
 
-async def test_statistics(daemon: FakeDaemon, source: LibvirtSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([1000.0, 1003.0])
-    monkeypatch.setattr("domstats.sources.libvirt.source.time.time", lambda: next(clock))
+async def test_statistics(daemon: FakeDaemon) -> None:
+    times = iter([1000.0, 1003.0])
+    source = await LibvirtSource.open(daemon.uri, {}, deadline=DEADLINE, clock=lambda: next(times))
     groups, flags = StatsGroup.CPU | 1 << 20, DomainFilter.NOWAIT | DomainFilter.ENFORCE
     snapshot = await source.stats(DOMAINS[:2], groups, flags, DEADLINE)
     (asked,) = daemon.calls(P.CONNECT_GET_ALL_DOMAIN_STATS)
@@ -92,6 +92,20 @@ async def test_statistics(daemon: FakeDaemon, source: LibvirtSource, monkeypatch
     assert snapshot.time == 1001.5
     assert snapshot.sampling.source_names == (daemon.uri,)
     assert snapshot.host_cpus == 8
+    await source.aclose()
+
+
+async def test_another_connection_knows_what_the_first_has_learnt(daemon: FakeDaemon, source: LibvirtSource) -> None:
+    first = await source.stats([], 0, NO_FLAGS, DEADLINE)
+    other = await source.another(DEADLINE)
+    assert len(daemon.clients) == 2
+    assert (await other.stats([], 0, NO_FLAGS, DEADLINE)).layout is first.layout
+    assert len(daemon.calls(P.NODE_GET_INFO)) == 1
+    await source.aclose()
+    third = await source.another(DEADLINE)
+    assert (await third.stats([], 0, NO_FLAGS, DEADLINE)).layout is first.layout
+    for each in (other, third):
+        await each.aclose()
 
 
 async def test_processors_are_asked_for_once(daemon: FakeDaemon, source: LibvirtSource) -> None:

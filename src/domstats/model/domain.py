@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from domstats.model.description import Description
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)
 
@@ -22,3 +24,5 @@ class Domain:
     """Lower-case text with hyphens."""
     id: int | None
     """The number of the running instance, new at each start; None when the domain is off."""
+    info: Description | None = field(default=None, compare=False, repr=False)
+    """What its definition says of it; None where that has not been read."""

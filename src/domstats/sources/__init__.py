@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
@@ -24,6 +24,12 @@ class Source(Protocol):
     @property
     def lost(self) -> bool:
         """Whether it is of no more use and another has to be opened."""
+
+    async def another(self, deadline: float) -> Self:
+        """One more connection to the same host, also when this one is lost. What is learnt of replies is shared.
+
+        `deadline`: seconds that opening may take. Raises what opening the first one raises.
+        """
 
     async def domains(self, deadline: float) -> list[Domain]:
         """All domains of the host, running or not.

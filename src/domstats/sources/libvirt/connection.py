@@ -49,16 +49,16 @@ class Connection:
         """The socket it goes through."""
 
     @classmethod
-    async def open(cls, uri: LibvirtUri, *, deadline: float, on_event: OnEvent | None = None) -> Connection:
+    async def open(cls, uri: LibvirtUri, *, deadline: float) -> Connection:
         """Connect to the first of the URI's sockets where someone listens, and open the hypervisor.
 
-        `deadline`: seconds this may take. `on_event` is called with each event the daemon sends. Raises NoSocket,
-        SocketDenied, ConnectError (what is there gives no answer in time, or not a libvirt daemon's) or RemoteError.
+        `deadline`: seconds this may take. Raises NoSocket, SocketDenied, ConnectError (what is there gives no answer
+        in time, or not a libvirt daemon's) or RemoteError.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + deadline
         sock, path = await _connect(uri.sockets, deadline, until)
-        _, link = await loop.create_unix_connection(lambda: Link(on_event), sock=sock)  # from here on asyncio closes it
+        _, link = await loop.create_unix_connection(Link, sock=sock)  # from here on asyncio closes it
         connection = cls(link, path)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(link.close)
@@ -75,6 +75,10 @@ class Connection:
     def lost(self) -> bool:
         """Whether the connection is gone; it does not come back."""
         return self._link.lost
+
+    def listen(self, on_event: OnEvent) -> None:
+        """Have `on_event` called with each event the daemon sends from now on."""
+        self._link.on_event = on_event
 
     async def call(self, procedure: Procedure, *args: Any, deadline: float) -> Any:
         """Call a procedure; what `wire.procedures.decode_values` makes of the reply.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from domstats.model.layout import DomainKey
 from domstats.model.sampling import Sampling
 from domstats.model.snapshot import Snapshot
 from domstats.sources.libvirt.connection import Connection
-from domstats.sources.libvirt.transport import OnEvent
 from domstats.sources.libvirt.uri import parse
 from domstats.sources.naming import By, lookups
 from domstats.wire.bulk.decoder import ReplyDecoder
@@ -41,10 +41,17 @@ _STUCK_GUEST = (
 
 
 class LibvirtSource:
-    """A Source over one connection. When the connection is lost, open another source."""
+    """A Source over one connection. When the connection is lost, `another` makes the next."""
 
-    def __init__(self, uri: str, connection: Connection) -> None:
-        """Use `open`."""
+    def __init__(
+        self,
+        uri: str,
+        env: Mapping[str, str],
+        connection: Connection,
+        decoder: ReplyDecoder,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Use `open`, or `another`."""
         self.uri = uri
         self.connection = connection
         """For calls other than those of a Source."""
@@ -53,17 +60,25 @@ class LibvirtSource:
         self.received = 0
         """Bytes of statistics received so far."""
         self._asked_cpus = False
-        self._decoder = ReplyDecoder()
+        self._env, self._decoder, self._clock = env, decoder, clock
 
     @classmethod
     async def open(
-        cls, uri: str, env: Mapping[str, str], *, deadline: float, on_event: OnEvent | None = None
-    ) -> LibvirtSource:
+        cls, uri: str, env: Mapping[str, str], *, deadline: float, clock: Callable[[], float] = time.time
+    ) -> Self:
         """Connect to what the URI names; `env` is the environment, see `uri.parse`.
 
-        `deadline`: seconds that opening may take. Raises BadUri, and what `Connection.open` raises.
+        `deadline`: seconds that opening may take. `clock` gives the time, in seconds since the epoch. Raises BadUri,
+        and what `Connection.open` raises.
         """
-        return cls(uri, await Connection.open(parse(uri, env), deadline=deadline, on_event=on_event))
+        return cls(uri, env, await Connection.open(parse(uri, env), deadline=deadline), ReplyDecoder(), clock)
+
+    async def another(self, deadline: float) -> Self:
+        """One more connection to the same URI, which decodes replies by what has been learnt of them so far."""
+        connection = await Connection.open(parse(self.uri, self._env), deadline=deadline)
+        other = type(self)(self.uri, self._env, connection, self._decoder, self._clock)
+        other.cpus, other._asked_cpus = self.cpus, self._asked_cpus
+        return other
 
     @property
     def lost(self) -> bool:
@@ -82,11 +97,12 @@ class LibvirtSource:
         Raises UnknownDomain, DeadlineExceeded, RemoteError, ConnectionLost or ProtocolError. Source:
         virDomainLookupByID, virDomainLookupByUUID, virDomainLookupByName.
         """
-        ends = time.monotonic() + deadline
+        now = asyncio.get_running_loop().time
+        ends = now() + deadline
         try:
             for by, value in lookups(name):
                 with contextlib.suppress(NoDomain):
-                    domain: Domain = await self.connection.call(_LOOKUPS[by], value, deadline=ends - time.monotonic())
+                    domain: Domain = await self.connection.call(_LOOKUPS[by], value, deadline=ends - now())
                     return domain
         except DeadlineExceeded as late:
             # The caller's deadline, not what was left of it.
@@ -102,16 +118,17 @@ class LibvirtSource:
         Raises UsageError for more domains than a call takes, DeadlineExceeded, RemoteError (of which ReplyTooLarge
         says to ask for fewer domains), ConnectionLost or ProtocolError.
         """
-        started = time.monotonic()
+        now = asyncio.get_running_loop().time
+        started = now()
         try:
             await self._ask_cpus(deadline)
-            asked = time.time()
-            body = await self.bulk_stats(domains, groups, flags, deadline - (time.monotonic() - started))
+            asked = self._clock()
+            body = await self.bulk_stats(domains, groups, flags, deadline - (now() - started))
         except DeadlineExceeded as late:
             # The caller's deadline, not what was left of it.
             raise DeadlineExceeded(late.during, deadline, _STUCK_GUEST) from None
         self.received += len(body)
-        answered = time.time()
+        answered = self._clock()
         snapshot = self._decoder.decode(body, time=(asked + answered) / 2, source=self.uri, host_cpus=self.cpus)
         return snapshot.with_sampling(_timed(snapshot, domains, asked, answered))
 

@@ -35,8 +35,8 @@ class Link(asyncio.BufferedProtocol):
     the daemon does not read, asyncio's write buffer stays as it is: those calls and one PONG wait in the machine.
     """
 
-    def __init__(self, on_event: OnEvent | None = None) -> None:
-        self._on_event = on_event
+    def __init__(self) -> None:
+        self.on_event: OnEvent | None = None
         self._machine = ClientConnection()
         self._slots = asyncio.Semaphore(CALLS_MAX)
         self._waiting: dict[int, _Waiting] = {}
@@ -126,9 +126,9 @@ class Link(asyncio.BufferedProtocol):
 
     def _handle(self, event: Reply | Failure | Message) -> None:
         if isinstance(event, Message):
-            if self._on_event is not None and event.procedure in EVENTS:  # others are ignored, as libvirt's client does
+            if self.on_event is not None and event.procedure in EVENTS:  # others are ignored, as libvirt's client does
                 procedure = PROCEDURES[event.procedure]
-                self._on_event(procedure, decode_values(procedure, event.payload))
+                self.on_event(procedure, decode_values(procedure, event.payload))
             return
         self._slots.release()
         reply = self._waiting.pop(event.serial).reply

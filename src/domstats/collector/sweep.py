@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from domstats.collect.lanes import HungCall, Lanes
-from domstats.collect.slicing import halves
+from domstats.collector.lanes import HungCall, Lanes
+from domstats.collector.slicing import halves
 from domstats.errors import ConnectionLost, DeadlineExceeded, ReplyTooLarge
 from domstats.model.domain import Domain
 from domstats.model.snapshot import Snapshot

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 from domstats.catalog.groups import GROUPS
-from domstats.collect.board import FREE, Board
-from domstats.collect.reach import Reach
-from domstats.collect.sweep import FOR_EVER, Answer, Asking, Sweep
+from domstats.collector.board import FREE, Board
+from domstats.collector.reach import Reach
+from domstats.collector.sweep import FOR_EVER, Answer, Asking, Sweep
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
 from domstats.model.snapshot import Snapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from domstats.collect.board import FREE, MONITOR, Board
+from domstats.collector.board import FREE, MONITOR, Board
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.sampling import Status

@@ -6,11 +6,11 @@ import os
 import time
 from collections.abc import Callable
 
-from domstats.collect.breaker import Breaker
-from domstats.collect.completeness import Completeness
-from domstats.collect.cost import Cost
-from domstats.collect.lanes import MAX_HUNG, HungCall, Lanes, Opener, close
-from domstats.collect.slicing import Slicer
+from domstats.collector.breaker import Breaker
+from domstats.collector.completeness import Completeness
+from domstats.collector.cost import Cost
+from domstats.collector.lanes import MAX_HUNG, HungCall, Lanes, Opener, close
+from domstats.collector.slicing import Slicer
 from domstats.sources import Source
 
 LANES_A_CPU, LANES_MAX = 2, 8

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from domstats.collect import sweep as sweep_module
-from domstats.collect.lanes import HungCall, Lanes
-from domstats.collect.sweep import Answer, Asking, Sweep
+from domstats.collector import sweep as sweep_module
+from domstats.collector.lanes import HungCall, Lanes
+from domstats.collector.sweep import Answer, Asking, Sweep
 from domstats.errors import ConnectionLost, DomstatsError, ReplyTooLarge
 from domstats.model.domain import Domain
 from domstats.model.snapshot import Snapshot

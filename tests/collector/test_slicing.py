@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domstats.collect.slicing import BYTES, FIRST_SIZE, SECONDS, SIZE_MAX, Slicer, halves
+from domstats.collector.slicing import BYTES, FIRST_SIZE, SECONDS, SIZE_MAX, Slicer, halves
 from domstats.model.domain import Domain
 
 DOMAINS = [Domain(f"vm{number}", f"00000000-0000-0000-0000-{number:012}", number) for number in range(300)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domstats.collect.breaker import BACK_OFF, Breaker
+from domstats.collector.breaker import BACK_OFF, Breaker
 
 
 def test_looks_come_later_and_later() -> None:
