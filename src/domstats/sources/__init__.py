@@ -20,6 +20,11 @@ class Source(Protocol):
     """Number of the host's processors, or None where it is not known."""
     received: int
     """Bytes of statistics received so far."""
+    instant: bool
+    """Whether no guest ever keeps it waiting, so that asking for them in slices gains nothing."""
+
+    def clock(self) -> float:
+        """The time that samples are stamped with, in seconds since the epoch."""
 
     @property
     def lost(self) -> bool:
@@ -51,8 +56,14 @@ class Source(Protocol):
         here; 0 for all. `deadline`: seconds this may take; DeadlineExceeded is raised after that.
         """
 
+    def stopped(self) -> set[str]:
+        """UUIDs of the guests whose process is stopped, as far as it can be seen on this host; waits for nothing."""
+
     async def occupied(self, domains: Sequence[Domain], seconds: float, /) -> list[Domain]:
-        """Those of the domains whose monitor has been occupied for so many seconds; never waits for a guest."""
+        """Those of the domains whose monitor, or job, has been occupied for so many seconds; never waits for a guest.
+
+        Raises DeadlineExceeded, ConnectionLost.
+        """
 
     async def aclose(self) -> None:
         """Let go of whatever is held; safe to call twice."""

@@ -20,6 +20,7 @@ from domstats.model.snapshot import Snapshot
 from domstats.sources.libvirt.connection import Connection
 from domstats.sources.libvirt.uri import parse
 from domstats.sources.naming import By, lookups
+from domstats.sources.processes import Processes
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.limits import RECORDS_MAX
 from domstats.wire.procedures import Procedure
@@ -30,18 +31,20 @@ _LOOKUPS = {
     By.UUID: Procedure.DOMAIN_LOOKUP_BY_UUID,
     By.NAME: Procedure.DOMAIN_LOOKUP_BY_NAME,
 }
-OCCUPIED = 2
-"""virDomainControlState: a command to the guest's QEMU has not been answered yet."""
+JOB, OCCUPIED = 1, 2
+"""virDomainControlState: a job holds the guest; a command to its QEMU has not been answered yet."""
 CONTROL_DEADLINE = 5.0
 """Seconds. libvirtd answers this from memory, on workers of its own."""
-_STUCK_GUEST = (
-    "one guest that does not answer holds up all of them; 'virsh domcontrol NAME' tells which, and the groups state, "
-    "interface, perf and memory can be had without it"
+_HELD_UP = (
+    "a guest that does not answer holds up a call for its monitor's groups, and 20 such calls, of any clients, hold up "
+    "every other; 'virsh domcontrol NAME' tells which guest"
 )
 
 
 class LibvirtSource:
     """A Source over one connection. When the connection is lost, `another` makes the next."""
+
+    instant = False
 
     def __init__(
         self,
@@ -60,7 +63,8 @@ class LibvirtSource:
         self.received = 0
         """Bytes of statistics received so far."""
         self._asked_cpus = False
-        self._env, self._decoder, self._clock = env, decoder, clock
+        self._processes = Processes()
+        self._env, self._decoder, self.clock = env, decoder, clock
 
     @classmethod
     async def open(
@@ -76,8 +80,8 @@ class LibvirtSource:
     async def another(self, deadline: float) -> Self:
         """One more connection to the same URI, which decodes replies by what has been learnt of them so far."""
         connection = await Connection.open(parse(self.uri, self._env), deadline=deadline)
-        other = type(self)(self.uri, self._env, connection, self._decoder, self._clock)
-        other.cpus, other._asked_cpus = self.cpus, self._asked_cpus
+        other = type(self)(self.uri, self._env, connection, self._decoder, self.clock)
+        other.cpus, other._asked_cpus, other._processes = self.cpus, self._asked_cpus, self._processes
         return other
 
     @property
@@ -122,13 +126,13 @@ class LibvirtSource:
         started = now()
         try:
             await self._ask_cpus(deadline)
-            asked = self._clock()
+            asked = self.clock()
             body = await self.bulk_stats(domains, groups, flags, deadline - (now() - started))
         except DeadlineExceeded as late:
             # The caller's deadline, not what was left of it.
-            raise DeadlineExceeded(late.during, deadline, _STUCK_GUEST) from None
+            raise DeadlineExceeded(late.during, deadline, _HELD_UP) from None
         self.received += len(body)
-        answered = self._clock()
+        answered = self.clock()
         snapshot = self._decoder.decode(body, time=(asked + answered) / 2, source=self.uri, host_cpus=self.cpus)
         return snapshot.with_sampling(_timed(snapshot, domains, asked, answered))
 
@@ -146,12 +150,17 @@ class LibvirtSource:
         )
         return body
 
+    def stopped(self) -> set[str]:
+        """UUIDs of the guests whose QEMU is stopped; empty where their processes cannot be seen."""
+        return self._processes.stopped_guests()
+
     async def occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
-        """Those of the domains whose monitor has been occupied for so many seconds (virDomainGetControlInfo)."""
+        """Those of the domains whose monitor or job has been occupied for so many seconds (virDomainGetControlInfo)."""
         infos = await asyncio.gather(*(self._control(domain) for domain in domains))
-        found = zip(domains, infos, strict=True)
         return [
-            domain for domain, info in found if info and info.state == OCCUPIED and info.milliseconds >= 1000 * seconds
+            domain
+            for domain, info in zip(domains, infos, strict=True)
+            if info is not None and info.state in (JOB, OCCUPIED) and info.milliseconds >= 1000 * seconds
         ]
 
     async def _control(self, domain: Domain) -> ControlInfo | None:

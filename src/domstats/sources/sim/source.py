@@ -28,6 +28,7 @@ class SimSource:
     cpus: int | None = HOST_CPUS
     lost = False
     received = 0
+    instant = True
 
     def __init__(self, uri: str, clock: Callable[[], float] = time.time) -> None:
         """`clock` gives the real time, in seconds since the epoch. Raises BadUri.
@@ -36,7 +37,7 @@ class SimSource:
         """
         self.uri = uri
         self._config = parse(uri)
-        self._clock = clock
+        self._real = clock
         try:
             self._fleet = Fleet(self._config, uri)
         except UsageError as error:
@@ -74,10 +75,14 @@ class SimSource:
         Raises StatsUnsupported as libvirt does, and DeadlineExceeded if working out the values took longer than that.
         """
         started = time.monotonic()
-        snapshot = self._fleet.snapshot(self._now(), self._fleet.select(domains, groups, flags))
+        snapshot = self._fleet.snapshot(self.clock(), self._fleet.select(domains, groups, flags))
         if time.monotonic() - started > deadline:
             raise DeadlineExceeded("simulated statistics", deadline)
         return snapshot
+
+    def stopped(self) -> set[str]:
+        """None of them: they have no processes."""
+        return set()
 
     async def occupied(self, _domains: Sequence[Domain], _seconds: float) -> list[Domain]:
         """None of them."""
@@ -86,8 +91,8 @@ class SimSource:
     async def aclose(self) -> None:
         """Nothing is held; safe to call twice."""
 
-    def _now(self) -> float:
+    def clock(self) -> float:
         """The simulated time: frozen, or running at its own speed, and always one that can be written as a date."""
         if self._config.time is not None:
             return self._config.time
-        return min(max(EPOCH + (self._clock() - EPOCH) * self._config.speed, 0.0), TIME_MAX)
+        return min(max(EPOCH + (self._real() - EPOCH) * self._config.speed, 0.0), TIME_MAX)
