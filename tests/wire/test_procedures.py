@@ -97,11 +97,15 @@ SAMPLES: dict[Procedure, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: ((0, None), (7,)),
     P.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY: ((7,), ()),
     P.DOMAIN_EVENT_CALLBACK_LIFECYCLE: ((), (7, OFF, 5, 1)),
+    P.DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED: ((), (8, TEST, "virtio-disk1")),
     P.CONNECT_GET_ALL_DOMAIN_STATS: (([TEST, OFF], 0, 1 << 31), (BULK,)),
+    P.DOMAIN_EVENT_CALLBACK_DEVICE_ADDED: ((), (9, TEST, "net1")),
     P.CONNECT_REGISTER_CLOSE_CALLBACK: ((), ()),
     P.CONNECT_UNREGISTER_CLOSE_CALLBACK: ((), ()),
     P.CONNECT_EVENT_CONNECTION_CLOSED: ((), (2,)),
+    P.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE: ((), (10, OFF, 2, "http://openstack.org/xmlns/libvirt/nova/1.1")),
     P.CONNECT_SET_IDENTITY: (([TypedParameter("user-name", ParamType.STRING, "root")], 0), ()),
+    P.DOMAIN_EVENT_NIC_MAC_CHANGE: ((), (11, TEST, "net0", "52:54:00:00:00:00", "52:54:00:00:00:01")),
 }
 
 CAPTURED_ARGS: list[tuple[Procedure, tuple[Any, ...], str]] = [
@@ -250,6 +254,12 @@ def test_arguments_that_do_not_fit(procedure: Procedure, values: tuple[Any, ...]
 def test_a_wrong_number_of_arguments_is_a_mistake_in_the_caller() -> None:
     with pytest.raises(ValueError):
         encode_args(P.CONNECT_OPEN, "qemu:///system")
+
+
+def test_a_title_that_changed_has_no_namespace() -> None:
+    changed = encode_values(P.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE, 10, TEST, 1, None)
+    assert changed[-8:] == bytes.fromhex("00000001 00000000")
+    assert decode_values(P.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE, changed) == (10, TEST, 1, None)
 
 
 def test_events_are_not_called() -> None:
