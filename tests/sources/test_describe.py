@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +53,13 @@ def written(name: str, declared: dict[str, str], attributes: dict[str, str], ins
     """An element as text; `inside` is text already."""
     pairs = "".join(f" {key}={quoteattr(value)}" for key, value in (declared | attributes).items())
     return f"<{name}{pairs}>{''.join(inside)}</{name}>"
+
+
+def test_nothing_of_it_is_loaded_before_it_is_needed() -> None:
+    code = "import sys; import domstats.sources.libvirt.source; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "domstats.sources.libvirt.source" in loaded
+    assert not {"pyexpat", "xml", describe.__name__} & set(loaded)
 
 
 class TestRealDocuments:
