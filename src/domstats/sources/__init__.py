@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self
 
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.layout import DomainKey
 from domstats.model.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEvent:
+    """The host says, unasked, that something about a domain has changed."""
+
+    domain: Domain
+    lifecycle: bool
+    """It was defined, started, stopped, undefined, ...: the list of domains, or its state, may be another."""
+    described: bool
+    """Its description may be another: it was defined or started, its metadata or devices changed."""
+
+
+OnDomainEvent = Callable[[DomainEvent], None]
+"""Called with each event; it must not raise."""
 
 
 class Source(Protocol):
@@ -63,6 +80,20 @@ class Source(Protocol):
         """Those of the domains whose monitor, or job, has been occupied for so many seconds; never waits for a guest.
 
         Raises DeadlineExceeded, ConnectionLost.
+        """
+
+    async def describe(self, domain: Domain, deadline: float) -> Description:
+        """What the domain's definition says of it; of one that is on, as it is now.
+
+        `deadline`: seconds this may take. Raises UnknownDomain, DeadlineExceeded.
+        """
+
+    async def subscribe(self, on_event: OnDomainEvent, deadline: float) -> None:
+        """Have `on_event` called with each domain event from now on, until the connection ends.
+
+        A host without events is none the worse: nothing is called then. Where this is called again, the last
+        `on_event` takes the place of the one before. `deadline`: seconds this may take; DeadlineExceeded is raised
+        after that.
         """
 
     async def aclose(self) -> None:

@@ -7,17 +7,20 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from domstats.errors import DeadlineExceeded, NoDomain, RemoteError, UnknownDomain, UsageError
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.layout import DomainKey
 from domstats.model.sampling import Sampling
 from domstats.model.snapshot import Snapshot
+from domstats.sources import OnDomainEvent
 from domstats.sources.libvirt.connection import Connection
+from domstats.sources.libvirt.events import EVENT_IDS, FILTERED_FEATURE, domain_event
 from domstats.sources.libvirt.uri import parse
 from domstats.sources.naming import By, lookups
 from domstats.sources.processes import Processes
@@ -63,6 +66,7 @@ class LibvirtSource:
         self.received = 0
         """Bytes of statistics received so far."""
         self._asked_cpus = False
+        self._subscribed: set[int] = set()  # of EVENT_IDS
         self._processes = Processes()
         self._env, self._decoder, self.clock = env, decoder, clock
 
@@ -172,6 +176,52 @@ class LibvirtSource:
         except RemoteError:
             return None
         return info
+
+    async def describe(self, domain: Domain, deadline: float) -> Description:
+        """What the domain's definition says of it, see `sources.Source.describe`.
+
+        Raises UnknownDomain, DeadlineExceeded, RemoteError, ConnectionLost or ProtocolError. Source:
+        virDomainGetXMLDesc, without the flag that shows secrets.
+        """
+        from domstats.sources.libvirt.describe import parse_description  # so that expat is loaded when it is needed
+
+        try:
+            xml = await self.connection.call(Procedure.DOMAIN_GET_XML_DESC, domain, 0, deadline=deadline)
+        except NoDomain:
+            raise UnknownDomain(domain.name) from None
+        return parse_description(xml)
+
+    async def subscribe(self, on_event: OnDomainEvent, deadline: float) -> None:
+        """Have `on_event` called with each domain event from now on, see `sources.Source.subscribe`.
+
+        Raises DeadlineExceeded, RemoteError, ConnectionLost or ProtocolError. Source: virConnectDomainEventRegisterAny.
+        """
+
+        def tell(procedure: Procedure, values: Any) -> None:
+            event = domain_event(procedure, values)
+            if event is not None:
+                on_event(event)
+
+        self.connection.listen(tell)
+        now = asyncio.get_running_loop().time
+        ends = now() + deadline
+        try:
+            await self._register(lambda: ends - now())
+        except DeadlineExceeded as late:
+            # The caller's deadline, not what was left of it.
+            raise DeadlineExceeded(late.during, deadline) from None
+
+    async def _register(self, left: Callable[[], float]) -> None:
+        """Ask for the events that have not been asked for yet; `left` gives the seconds that this may still take."""
+        call = self.connection.call
+        if not await call(Procedure.CONNECT_SUPPORTS_FEATURE, FILTERED_FEATURE, deadline=left()):
+            return
+        for event in EVENT_IDS:
+            if event not in self._subscribed:
+                # An older daemon does not know all of them, and a driver may have none.
+                with contextlib.suppress(RemoteError):
+                    await call(Procedure.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, event, None, deadline=left())
+                    self._subscribed.add(event)
 
     async def aclose(self) -> None:
         """Close the connection; safe to call twice."""

@@ -30,8 +30,9 @@ class Guests:
     state: Ints
     reason: Ints
     vcpus: Ints
-    """Of the definition; so are the disks, also of guests that are off."""
+    """Of the definition; so are the disks and interfaces, also of guests that are off."""
     disks: Ints
+    nics: Ints
     memory: Ints
     """The most it may have, in KiB."""
     counts: Mapping[str, Ints]
@@ -74,6 +75,7 @@ class Guests:
             reason=np.array([_REASONS.get(number, 0) for number in range(len(DOMAIN_STATES))])[state],
             vcpus=vcpus,
             disks=disks,
+            nics=nics,
             memory=np.array([each.memory << 10 for each in FLAVOURS])[flavour] << dice.weighted("memory", (2, 1)),
             counts=counts,
             first_net=np.cumsum(counts["nics"]) - counts["nics"],
@@ -93,10 +95,10 @@ class Guests:
         if groups >> group_of(BLOCKS.prefix) & 1:
             name = self.domains[position].name
             for disk in range(int(self.disks[position])):
-                device, image = _disk_name(disk), f"{name}-{disk}.qcow2"
-                strings += (device, f"{_IMAGES}/{image}")
+                device = disk_name(disk)
+                strings += (device, image_path(name, disk))
                 if backing and active:
-                    strings += (device, f"{_IMAGES}/base/{image}")
+                    strings += (device, image_path(name, disk, "/base"))
         if active and groups >> group_of(DIRTYRATE.prefix) & 1:
             strings.append("page-sampling")
         return strings
@@ -116,7 +118,12 @@ def _names(flavour: Ints) -> list[str]:
     return names
 
 
-def _disk_name(number: int) -> str:
+def image_path(name: str, disk: int, below: str = "") -> str:
+    """The file of a guest's disk, in the directory of all images or in one `below` it."""
+    return f"{_IMAGES}{below}/{name}-{disk}.qcow2"
+
+
+def disk_name(number: int) -> str:
     """vda to vdz, then vdaa and so on, as the kernel names disks."""
     letters = ""
     number += 1

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from domstats.errors import BadUri, DeadlineExceeded, UnknownDomain, UsageError
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.layout import DomainKey
 from domstats.model.snapshot import Snapshot
+from domstats.sources import OnDomainEvent
 from domstats.sources.naming import By, lookups
 from domstats.sources.sim.clocks import EPOCH
 from domstats.sources.sim.flavours import HOST_CPUS
@@ -38,6 +40,7 @@ class SimSource:
         self.uri = uri
         self._config = parse(uri)
         self._real = clock
+        self._on_event: OnDomainEvent | None = None
         try:
             self._fleet = Fleet(self._config, uri)
         except UsageError as error:
@@ -87,6 +90,14 @@ class SimSource:
     async def occupied(self, _domains: Sequence[Domain], _seconds: float) -> list[Domain]:
         """None of them."""
         return []
+
+    async def describe(self, domain: Domain, deadline: float) -> Description:  # noqa: ARG002  nothing is waited for
+        """What the domain's definition says of it, see `sources.Source.describe`. Raises UnknownDomain."""
+        return self._fleet.describe(domain)
+
+    async def subscribe(self, on_event: OnDomainEvent, deadline: float) -> None:  # noqa: ARG002  nothing is waited for
+        """Have `on_event` called with each domain event from now on."""
+        self._on_event = on_event
 
     async def aclose(self) -> None:
         """Nothing is held; safe to call twice."""
