@@ -53,6 +53,11 @@ class Reach:
         return self._main.cpus
 
     @property
+    def speed(self) -> float:
+        """Seconds that pass on `clock` in a real one."""
+        return self._main.speed
+
+    @property
     def instant(self) -> bool:
         """Whether no guest ever keeps anybody waiting."""
         return self._main.instant

@@ -29,6 +29,9 @@ HOW = DomainFilter.NOWAIT | DomainFilter.BACKING | DomainFilter.ENFORCE
 MERGING, MERGING_MAX = 0.05, 0.25
 """Part of the time, and seconds at most, that are kept for making a snapshot of what has come."""
 
+NEWCOMERS_MAX = 10.0
+"""Seconds that asking those may take who came between two sweeps."""
+
 Progress = Callable[[int, int], None]
 """Told of how many domains the sweep has heard, and of how many it asks."""
 
@@ -69,8 +72,16 @@ class GuestCall:
         self._reach, self._board, self._groups, self._flags = reach, board, groups, flags & HOW
         # Of the board's groups; that of keys whose prefix is not known comes with those that are not known.
         self.mask = groups & MONITOR & KNOWN | (MONITOR & ~KNOWN if groups & ~KNOWN else 0)
+        self.heard = self.asked = 0
+        """Of this sweep, or the last: how many domains have been heard, of how many."""
+        self.cost = 0.0
+        """Seconds of libvirtd's time that the last sweep took."""
+        self._busy = 0.0
+        self._swept = False
+        self._asked_newcomers: set[str] = set()
+        """UUIDs of the newcomers that are being asked."""
         self._progress: Progress | None = None
-        self._heard = self._asked = 0
+        self._asking = Asking(self._ask, self._occupied, self._answered, self._failed, self._hung, self._trusted)
 
     async def sweep(self, seconds: float, *, spread: float = 0.0, progress: Progress | None = None) -> None:
         """Ask every guest that seems able to answer, for at most so many seconds.
@@ -82,17 +93,49 @@ class GuestCall:
         reach.breaker.stopped({uuid for uuid in reach.stopped() if uuid in rows}, began)
         self._block()
         there = [row.domain for row in rows.values() if not row.gone]
-        healthy = [domain for domain in there if domain.uuid not in reach.breaker]
         slices = await self._looks(there)
-        cut = [healthy] if reach.instant else reach.slicer.slices(healthy, reach.lanes.width)
-        slices += (Slice(each) for each in cut if each)
-        self._progress, self._heard, self._asked = progress, 0, sum(len(each.domains) for each in slices)
+        slices += self._slices([domain for domain in there if domain.uuid not in reach.breaker])
+        self._progress, self.heard, self.asked = progress, 0, sum(len(each.domains) for each in slices)
+        self._busy = 0.0
         self._tell(0)
-        asking = Asking(self._ask, self._occupied, self._answered, self._failed, self._hung, self._trusted)
+        sweep = Sweep(reach.lanes, self._asking)
         try:
-            await Sweep(reach.lanes, asking).run(slices, seconds - (now() - began), spread=spread)
+            await sweep.run(slices, seconds - (now() - began), spread=spread)
         finally:
+            self._swept = True
             self._block()
+            # Calls side by side share its processors; calls that were apart had them for themselves.
+            self.cost = min(sweep.seconds, self._busy / min(reach.lanes.width, reach.cpus or 1))
+            reach.cost.add_sweep(sweep.seconds)
+
+    @property
+    def newcomers(self) -> list[Domain]:
+        """Those who came when the first sweep was over, and have not been asked yet."""
+        if not self._swept:
+            return []
+        return [
+            row.domain
+            for uuid, row in self._board.rows.items()
+            if not row.has(self.mask)
+            and not row.gone
+            and uuid not in self._reach.breaker
+            and uuid not in self._asked_newcomers
+        ]
+
+    async def ask_newcomers(self) -> None:
+        """Ask these, and nobody else."""
+        chosen = self.newcomers
+        self._asked_newcomers.update(domain.uuid for domain in chosen)
+        try:
+            await Sweep(self._reach.lanes, self._asking).run(self._slices(chosen), NEWCOMERS_MAX)
+        finally:
+            self._asked_newcomers.difference_update(domain.uuid for domain in chosen)
+            self._block()
+
+    def _slices(self, domains: Sequence[Domain]) -> list[Slice]:
+        reach = self._reach
+        cut = [list(domains)] if reach.instant else reach.slicer.slices(domains, reach.lanes.width)
+        return [Slice(each) for each in cut if each]
 
     async def _looks(self, there: Sequence[Domain]) -> list[Slice]:
         """Slices of one stuck guest each, of those it is time to look at.
@@ -125,6 +168,7 @@ class GuestCall:
         if not answer.slice.nowait:
             reach.slicer.learn(asked, answer.seconds, answer.size)
         reach.cost.add_call(self._groups, asked, answer.seconds, answer.size)
+        self._busy += answer.seconds
         how = self._how(answer.slice)
         status = reach.completeness.judge(answer.snapshot, self._groups, how, answer.seconds)
         for uuid in self._board.see(answer.snapshot, status, self.mask):
@@ -149,9 +193,9 @@ class GuestCall:
         self._board.block(uuid for uuid in self._board.rows if uuid in breaker)
 
     def _tell(self, heard: int) -> None:
-        self._heard += heard
+        self.heard = min(self.heard + heard, self.asked)
         if self._progress is not None:
-            self._progress(min(self._heard, self._asked), self._asked)
+            self._progress(self.heard, self.asked)
 
 
 class Question:

@@ -96,6 +96,8 @@ class Sweep:
     asking: Asking
     lost: list[Domain] = field(default_factory=list)
     """Those that were not asked, or whose reply did not come, for a reason that is not theirs."""
+    seconds: float = 0.0
+    """In which calls were under way."""
     _queue: deque[Slice] = field(default_factory=deque)
     _ends: float = 0.0
     _late: float = LATE
@@ -103,15 +105,17 @@ class Sweep:
     _faults: list[DomstatsError] = field(default_factory=list)
 
     async def run(self, slices: Sequence[Slice], seconds: float, *, spread: float = 0.0) -> None:
-        """Ask them all, for at most so many seconds. `spread`: seconds over which the slices begin, evenly.
+        """Ask them all, for at most so many seconds. `spread`: seconds over which the slices begin, evenly, the last at
+        their end.
 
         Raises what libvirt reports of the question itself, or of every guest.
         """
-        now = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        now = clock()
         self._ends = now + seconds
         self._late = min(LATE, LATE_SHARE * seconds)
         for number, each in enumerate(slices):
-            self._queue.append(Slice(each.domains, each.nowait, now + number * spread / len(slices)))
+            self._queue.append(Slice(each.domains, each.nowait, now + (number + 1) * spread / len(slices)))
         running: set[asyncio.Task[None]] = set()
         try:
             with suppress(TimeoutError):  # what was not reached is lost
@@ -121,6 +125,7 @@ class Sweep:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            self.seconds += clock() - now
         for left in self._queue:
             self.lost.extend(left.domains)
         if self._faults and not self._answers:
@@ -143,6 +148,7 @@ class Sweep:
                 if errors:
                     raise errors[0]
             else:
+                self.seconds -= wait or 0.0
                 await asyncio.sleep(wait or 0.0)
 
     async def _take(self, chosen: Slice) -> None:

@@ -43,9 +43,15 @@ class Source(Protocol):
     def clock(self) -> float:
         """The time that samples are stamped with, in seconds since the epoch."""
 
+    speed: float
+    """Seconds that pass on `clock` in a real one."""
+
     @property
     def lost(self) -> bool:
         """Whether it is of no more use and another has to be opened."""
+
+    async def until_lost(self) -> None:
+        """Wait until it is lost."""
 
     async def another(self, deadline: float) -> Self:
         """One more connection to the same host, also when this one is lost. What is learnt of replies is shared.

@@ -48,6 +48,7 @@ class LibvirtSource:
     """A Source over one connection. When the connection is lost, `another` makes the next."""
 
     instant = False
+    speed = 1.0
 
     def __init__(
         self,
@@ -92,6 +93,10 @@ class LibvirtSource:
     def lost(self) -> bool:
         """Whether the connection is gone; it does not come back."""
         return self.connection.lost
+
+    async def until_lost(self) -> None:
+        """Wait until the connection is gone."""
+        await self.connection.until_lost()
 
     async def domains(self, deadline: float) -> list[Domain]:
         """All domains, running or not (virConnectListAllDomains), within `deadline` seconds."""

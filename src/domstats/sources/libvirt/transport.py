@@ -56,6 +56,10 @@ class Link(asyncio.BufferedProtocol):
         """Whether the connection is gone."""
         return self._closed.is_set()
 
+    async def until_lost(self) -> None:
+        """Wait until the connection is gone."""
+        await self._closed.wait()
+
     async def request(self, procedure: Procedure, payload: bytes) -> bytes | memoryview:
         """Call, once there are fewer than CALLS_MAX calls outstanding; the reply's payload.
 

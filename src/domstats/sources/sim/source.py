@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Self
@@ -39,6 +40,7 @@ class SimSource:
         """
         self.uri = uri
         self._config = parse(uri)
+        self.speed = self._config.speed
         self._real = clock
         self._on_event: OnDomainEvent | None = None
         try:
@@ -82,6 +84,10 @@ class SimSource:
         if time.monotonic() - started > deadline:
             raise DeadlineExceeded("simulated statistics", deadline)
         return snapshot
+
+    async def until_lost(self) -> None:
+        """Wait for ever: there is nothing to be lost."""
+        await asyncio.get_running_loop().create_future()
 
     def stopped(self) -> set[str]:
         """None of them: they have no processes."""
