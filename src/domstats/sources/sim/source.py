@@ -89,6 +89,10 @@ class SimSource:
         """What virDomainGetControlInfo tells of a domain; None when it is off or not there."""
         return self._host.control(domain)
 
+    def restart(self) -> None:
+        """End all calls that hang, as a restart of libvirtd does; those who wait for them get ConnectionLost."""
+        self._host.restart()
+
     async def aclose(self) -> None:
         """Nothing is held; safe to call twice. Calls that hang go on: the guests are the same for all."""
 
@@ -117,6 +121,9 @@ class _Undisturbed:
         """All is well with every guest that is on."""
         known = self._known[By.UUID].get(domain.uuid)
         return ControlInfo(0, 0, 0) if known and known.id is not None else None
+
+    def restart(self) -> None:
+        """No call hangs."""
 
     async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:
         """See SimSource.stats."""

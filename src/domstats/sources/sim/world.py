@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from domstats.catalog.groups import GROUPS
-from domstats.errors import DeadlineExceeded
+from domstats.errors import ConnectionLost, DeadlineExceeded
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.snapshot import Snapshot
@@ -61,6 +61,7 @@ class World:
         self._groups = _groups_of(script)
         self._opened = asyncio.get_running_loop().time()
         self._monitors = Monitors(self._history, self._now)
+        self._calls: set[asyncio.Task[Snapshot]] = set()
 
     @property
     def domains(self) -> list[Domain]:
@@ -93,10 +94,19 @@ class World:
         """
         check_groups(groups, flags, self._groups)
         call = asyncio.ensure_future(self._call(domains, groups or ALL_GROUPS, flags))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
         await asyncio.wait([call], timeout=deadline)
         if not call.done():
             raise DeadlineExceeded("simulated statistics", deadline, "a guest may hang; what does is in the script")
+        if call.cancelled():
+            raise ConnectionLost("the simulated host was restarted", "simulated statistics")
         return call.result()
+
+    def restart(self) -> None:
+        """End all calls, as a restart of libvirtd does; nobody has a job then."""
+        for call in self._calls:
+            call.cancel()
 
     async def _call(self, domains: Sequence[Domain], groups: int, flags: DomainFilter) -> Snapshot:
         chosen = self._chosen(domains, flags)
