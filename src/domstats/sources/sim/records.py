@@ -40,6 +40,9 @@ _PARTS_A_GUEST = 16
 _KEPT_LEAST = 1 << 22
 """Values of the polls that are kept of a small fleet; of a large one, twice what the whole of it has."""
 
+_Draft = tuple[RecordLayout, Ints, Floats, tuple[tuple[int, int], ...]]
+"""A Part to be: its record, places and fixed values, and since when each counter counts (NaN: from before the script).
+"""
 _DevicesByKind = dict[str, dict[int, Device]]
 """By their name in COUNTS, and by number."""
 _Asked = tuple[int, bool, bool]
@@ -122,17 +125,26 @@ class Records:
         values[poll.fixed_slots] = poll.fixed
         return values
 
-    def part(self, life: Life, groups: int, *, backing: bool, whole: bool) -> Part:
-        """The record of a guest with these groups; `whole`: whether it answers, or only what needs no monitor."""
-        asked = (groups, backing, whole)
-        part = self._parts.get((life, asked))
-        if part is None:
-            if len(self._parts) >= _PARTS_A_GUEST * self._program.guests:
+    def parts(self, visited: Sequence[tuple[Life, bool]], groups: int, *, backing: bool) -> tuple[Part, ...]:
+        """The records of guests with these groups, each whole, or only what needs no monitor."""
+        asked = [(life, (groups, backing, whole)) for life, whole in visited]
+        found = [self._parts.get(each) for each in asked]
+        if None in found:
+            new = dict.fromkeys(each for each, part in zip(asked, found, strict=True) if part is None)
+            self._make(list(new))
+            found = [self._parts[each] for each in asked]
+            while len(self._parts) > max(_PARTS_A_GUEST * self._program.guests, len(found)):
                 self._parts.popitem(last=False)
-            part = self._parts[life, asked] = self._make(life, asked)
-        return part
+        return tuple(part for part in found if part is not None)
 
-    def _make(self, life: Life, asked: _Asked) -> Part:
+    def _make(self, asked: Sequence[tuple[Life, _Asked]]) -> None:
+        """Make these records, and keep them."""
+        drafts = [self._draft(life, how) for life, how in asked]
+        minus = self._minus([life for life, _ in asked], drafts)
+        for each, (record, places, _, fixed), own in zip(asked, drafts, minus, strict=True):
+            self._parts[each] = Part(record, places, own, fixed)
+
+    def _draft(self, life: Life, asked: _Asked) -> _Draft:
         form = self._form(life, asked)
         devices = {kind: _devices(life, kind) for kind in _DEVICES}
         strings = tuple(_text(devices, *text) for text in form.texts)
@@ -145,20 +157,32 @@ class Records:
         places = self._starts[form.sections, life.position] + form.offsets
         fixed = [(slot, _number(life, key, backing=asked[1])) for slot, key in form.numbers]
         fixed += zip(form.shape.string_slots, range(len(strings)), strict=True)
-        return Part(record, places, self._minus(life, devices, form, places), tuple(fixed))
-
-    def _minus(self, life: Life, devices: _DevicesByKind, form: _Form, places: Ints) -> Words:
         since = np.full(len(places), np.nan if life.since is None else life.since)
         for kind, number, first, end in form.owners:
             began = devices[kind][number].since
             since[first:end] = np.nan if began is None else began
         since[~form.counters] = np.nan
+        return record, places, since, tuple(fixed)
+
+    def _minus(self, lives: Sequence[Life], drafts: Sequence[_Draft]) -> list[Words]:
+        """What is to be taken off each record's values: what counters had when they began, for all guests at once.
+
+        A guest has only one time in a round, so there are as many rounds as a guest has devices that began apart.
+        """
+        sizes = [len(places) for _, places, _, _ in drafts]
+        owners = np.repeat(np.array([life.position for life in lives], np.int64), sizes)
+        places = np.concatenate([places for _, places, _, _ in drafts])
+        since = np.concatenate([since for _, _, since, _ in drafts])
         minus = np.zeros(len(places), np.uint64)
-        for moment in np.unique(since[~np.isnan(since)]).tolist():
-            there = np.flatnonzero(since == moment)
-            turns, ticks = self._clocks.read_each(np.full(self._program.guests, moment))
-            minus[there] = self._program.evaluate(turns, ticks, places[there].astype(np.int32))
-        return minus
+        while len(left := np.flatnonzero(~np.isnan(since))):
+            times = np.full(self._program.guests, np.inf)
+            np.minimum.at(times, owners[left], since[left])
+            due = left[since[left] == times[owners[left]]]
+            times[np.isinf(times)] = 0.0
+            clocks = self._clocks.read_each(times)
+            minus[due] = self._program.evaluate(*clocks, places[due].astype(np.int32))
+            since[due] = np.nan
+        return np.split(minus, np.cumsum(sizes)[:-1])
 
     def _form(self, life: Life, asked: _Asked) -> _Form:
         devices = _numbers(life)

@@ -132,7 +132,7 @@ class World:
 
     def _snapshot(self, visits: Sequence[tuple[Life, bool, float]], groups: int, flags: DomainFilter) -> Snapshot:
         backing = DomainFilter.BACKING in flags
-        parts = tuple(self._records.part(life, groups, backing=backing, whole=whole) for life, whole, _ in visits)
+        parts = self._records.parts([(life, whole) for life, whole, _ in visits], groups, backing=backing)
         now = self._now()
         times = np.array([self._simulated(at) for _, _, at in visits], np.float64)
         own = np.zeros(len(self._records))
