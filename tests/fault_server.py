@@ -94,12 +94,12 @@ class FaultServer(FakeDaemon):
 
     async def hang_up(self) -> None:
         """Take no more connections, and close those there are; nothing is worked on any more."""
+        await super().hang_up()  # first, or calls that wait to be read would be begun
         self.source.restart()
         for work in self._work:
             work.cancel()
         results = await asyncio.gather(*self._work, return_exceptions=True)
         self._work.clear()
-        await super().hang_up()
         for result in results:
             if isinstance(result, Exception):
                 raise result

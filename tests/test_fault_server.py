@@ -28,7 +28,7 @@ from domstats.wire.connection import ClientConnection
 from domstats.wire.procedures import Procedure, encode_args
 from fake_daemon import NODE_INFO
 from fast_time import clock, run_fast
-from fault_server import WORKERS, FaultServer
+from fault_server import FaultServer
 from faults import Behind, Cut, Delay, Fail, Fault, Garbage, Hang, Kind, Oversize, Split
 from scripted import LONG, Scripted, events
 
@@ -148,29 +148,29 @@ def test_twenty_hung_calls_end_the_statistics_of_everybody(tmp_path: Path) -> No
         async with FaultServer(tmp_path / "sock", source=host.source) as server:
             domains = [domain for domain in await host.source.domains(LONG) if domain.id is not None]
             sources = [await connect(server) for _ in range(10)]
-            hanging = domains[: WORKERS - 1]
+            hanging = domains[:19]
             calls = [asyncio.ensure_future(poll(sources[at // 4], [each])) for at, each in enumerate(hanging)]
             await asyncio.sleep(1.0)
-            assert server.working == WORKERS - 1
+            assert server.working == 19
             state = await sources[9].stats([domains[30]], StatsGroup.STATE, NO_FILTERS, 5.0)
             assert state.records[0]["state.state"] == 1
-            calls.append(asyncio.ensure_future(poll(sources[8], [domains[WORKERS - 1]])))
+            calls.append(asyncio.ensure_future(poll(sources[8], [domains[19]])))
             await asyncio.sleep(1.0)
             with pytest.raises(DeadlineExceeded):
                 await sources[9].stats([domains[30]], StatsGroup.STATE, NO_FILTERS, 5.0)
             assert len(await sources[9].domains(1.0)) == 40
             assert await sources[9].find(domains[3].name, 1.0) == domains[3]
-            assert len(await sources[9].occupied(domains, 1.0)) == WORKERS
+            assert len(await sources[9].occupied(domains, 1.0)) == 20
             for source in sources:
                 await source.aclose()
             await asyncio.gather(*calls, return_exceptions=True)
-            assert server.working == WORKERS, "no call ends with its client"
+            assert server.working == 20, "no call ends with its client"
             other = await connect(server)
             with pytest.raises(DeadlineExceeded):
                 await other.stats([domains[30]], StatsGroup.STATE, NO_FILTERS, 5.0)
             await asyncio.sleep(1000.0)
             assert server.working == 0
-            assert server.most_working == WORKERS
+            assert server.most_working == 20
             assert len(await poll(other)) == 40
             await other.aclose()
 
@@ -198,6 +198,23 @@ def test_with_five_calls_of_a_client_nothing_more_is_read_from_it(tmp_path: Path
             writer.close()
             await writer.wait_closed()
             await other.aclose()
+
+    run_fast(work())
+
+
+def test_stopping_ends_what_waits_to_be_read_too(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with FaultServer(tmp_path / "sock", source=SimSource("sim:///"), faults=[Fault(BULK, Hang())]) as server:
+            _, writer = await asyncio.open_unix_connection(str(server.path))
+            machine = ClientConnection()
+            for _ in range(7):
+                machine.call(BULK, encode_args(BULK, [], 0, 0))
+            writer.write(machine.data_to_send())
+            await server.until(lambda: server.working == 5)
+            await server.stop()
+            await asyncio.sleep(1.0)
+            assert (server.working, server.turns[BULK]) == (0, 5)
+            writer.close()
 
     run_fast(work())
 
