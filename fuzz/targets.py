@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from domstats.errors import BadValue, LimitExceeded, Truncated
 from domstats.model.snapshot import Snapshot
+from domstats.sources.libvirt.describe import parse_description
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.bulk.encoder import encode_reply
 from domstats.wire.connection import ClientConnection, ServerConnection
@@ -51,4 +52,13 @@ def payloads(data: bytes) -> None:
             decode(procedure, data[1:])
 
 
-TARGETS: tuple[Callable[[bytes], None], ...] = (replies, packets, payloads)
+def descriptions(data: bytes) -> None:
+    """A domain's XML; what it says in its metadata is XML again."""
+    document = data.decode("utf-8", "surrogateescape")
+    for xml in (document, f"<domain><metadata>{document}</metadata></domain>"):
+        with suppress(*DOCUMENTED):
+            for _, element in parse_description(xml).metadata:
+                assert parse_description(f"<domain><metadata>{element}</metadata></domain>").metadata[0][1] == element
+
+
+TARGETS: tuple[Callable[[bytes], None], ...] = (replies, packets, payloads, descriptions)

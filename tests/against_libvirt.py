@@ -22,6 +22,7 @@ from domstats import aio
 from domstats.catalog.groups import GROUPS
 from domstats.errors import RemoteError, StatsUnsupported
 from domstats.model.flags import NO_FILTERS, DomainFilter, StatsGroup
+from domstats.model.snapshot import Snapshot
 from domstats.sources.libvirt.source import LibvirtSource
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.bulk.encoder import encode_reply
@@ -103,6 +104,12 @@ async def replaying(peer: Hypervisor, bulk: bytes = b"\0\0\0\0") -> AsyncIterato
             yield daemon, f"qemu+unix:///system?socket=/run/{path.name}"
     finally:
         path.unlink(missing_ok=True)
+
+
+ROLL_GROUPS = StatsGroup.STATE | StatsGroup.INTERFACE | StatsGroup.PERF | StatsGroup.MEMORY
+"""Those asked for first, of all domains at once."""
+EVERY = 0xFFFFFFFF
+"""The bits of all groups there may ever be."""
 
 
 class AgainstLibvirt:
@@ -232,13 +239,18 @@ class AgainstLibvirt:
 
     @pytest.mark.parametrize("question", QUESTIONS, ids=str)
     async def test_the_same_question_as_virsh(self, peer: Hypervisor, question: Question) -> None:
-        """Byte for byte in the call, for all domains and for some."""
+        """The calls together ask what virsh's one call asks, for all domains and for some."""
         some = (str(DOMAINS[0].id), DOMAINS[1].name, DOMAINS[2].uuid)
-        async with replaying(peer) as (daemon, uri):
+        everyone = encode_reply(Snapshot.of_params((domain, []) for domain in DOMAINS))
+        async with replaying(peer, everyone) as (daemon, uri):
             for which in ((), some):
                 await asyncio.to_thread(peer.virsh, "domstats", *question.options, *which, uri=uri)
                 await command("get", "-f", "raw", "-c", daemon.uri, *question.options, *which)
-            asked = [each.args for each in daemon.calls(Procedure.CONNECT_GET_ALL_DOMAIN_STATS)]
-        assert len(asked) == 4
-        assert asked[0] == asked[1]
-        assert asked[2] == asked[3]
+                asked = [each.args for each in daemon.calls(Procedure.CONNECT_GET_ALL_DOMAIN_STATS)]
+                daemon.asked.clear()
+                (domains, groups, flags), (roll, *guests) = asked[0], asked[1:]
+                assert roll[0] == domains
+                assert {each[1] & ROLL_GROUPS for each in guests} <= {0}
+                # Where no group can be had without asking guests, the state stands in, to see who is there.
+                assert reduce(or_, (each[1] for each in asked[1:])) in (groups or EVERY, groups | StatsGroup.STATE)
+                assert reduce(or_, (each[2] for each in asked[1:])) == flags

@@ -7,11 +7,13 @@ the test's is served before time goes on, another process would be left behind.
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 EPOCH = 1_800_000_000.0
 """What `clock` shows at the loop's beginning."""
@@ -51,3 +53,13 @@ def run_fast(work: Coroutine[Any, Any, T]) -> T:
     """asyncio.run in fast time."""
     with asyncio.Runner(loop_factory=FastLoop) as runner:
         return runner.run(work)
+
+
+def in_fast_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """A test that is a coroutine, as one that runs it in fast time."""
+
+    @functools.wraps(test)
+    def running(*args: P.args, **options: P.kwargs) -> None:
+        run_fast(test(*args, **options))
+
+    return running

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,9 +19,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from domstats.errors import LimitExceeded, NoDomain, ProtocolError, RemoteError
+from definitions import domain_xml
+from domstats.errors import LimitExceeded, NoDomain, ProtocolError, RemoteError, UnknownDomain
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
+from domstats.sources import DomainEvent
 from domstats.sources.sim.source import SimSource
 from domstats.wire.bulk.encoder import encode_reply
 from domstats.wire.procedures import Procedure, encode_values
@@ -46,6 +49,10 @@ _FROM_SOURCE = (
     Procedure.NODE_GET_INFO,
 )
 """What a FakeDaemon answers by itself, and this one from its source."""
+_LIFECYCLE, _DEVICE_ADDED = 0, 19
+"""Of virDomainEventID."""
+_DEFINED, _STARTED, _SUSPENDED, _STOPPED = 0, 2, 3, 5
+"""Of virDomainEventType."""
 _FOR_EVER = 1e9
 """Seconds. libvirtd gives no call up."""
 _LENGTH = struct.Struct(">I")
@@ -195,6 +202,10 @@ class FaultServer(FakeDaemon):
                 if info is None:
                     raise RemoteError(55, 10, "Requested operation is not valid: domain is not running")
                 return (info,)
+            case Procedure.DOMAIN_GET_XML_DESC:
+                return (await self._xml(asked.args[0]),)
+            case Procedure.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY:
+                return (await asked.client.register(asked.args[0]),)
             case Procedure.DOMAIN_GET_STATE:
                 return (await self._state(asked.args[0]),)
             case Procedure.NODE_GET_INFO:
@@ -224,6 +235,13 @@ class FaultServer(FakeDaemon):
         ]
         return (found if need_results else []), len(found)
 
+    async def _xml(self, domain: Domain) -> str:
+        try:
+            domain = await self.source.find(uuid.UUID(domain.uuid), _FOR_EVER)
+            return domain_xml(domain, await self.source.describe(domain, _FOR_EVER))
+        except UnknownDomain:
+            raise NoDomain(42, 10, "Domain not found") from None
+
     async def _state(self, domain: Domain) -> DomainState:
         snapshot = await self.source.stats([domain], StatsGroup.STATE, DomainFilter(0), _FOR_EVER)
         if not snapshot:
@@ -242,6 +260,34 @@ class FaultClient(Client):
         self.sent = 0
         """How many replies it was sent."""
         self._sending = asyncio.Lock()
+        self._events: SimSource | None = None
+        self._callbacks: dict[int, int] = {}
+
+    async def register(self, event: int) -> int:
+        """Send events of that virDomainEventID from now on; the number of the callback."""
+        if self._events is None:
+            self._events = await self.daemon.source.another(_FOR_EVER)
+            await self._events.subscribe(self._tell, _FOR_EVER)
+        return self._callbacks.setdefault(event, len(self._callbacks) + 1)
+
+    def _tell(self, event: DomainEvent) -> None:
+        """Send what happened, if it was asked for; which of libvirt's events it is, as well as it can be known."""
+        on = event.domain.id is not None
+        if event.lifecycle and _LIFECYCLE in self._callbacks:
+            what = (_STARTED if on else _DEFINED) if event.described else (_SUSPENDED if on else _STOPPED)
+            self._send_event(Procedure.DOMAIN_EVENT_CALLBACK_LIFECYCLE, _LIFECYCLE, event.domain, what, 0)
+        elif not event.lifecycle and _DEVICE_ADDED in self._callbacks:
+            self._send_event(Procedure.DOMAIN_EVENT_CALLBACK_DEVICE_ADDED, _DEVICE_ADDED, event.domain, "device")
+
+    def _send_event(self, procedure: Procedure, event: int, *values: Any) -> None:
+        self.machine.message(procedure, encode_values(procedure, self._callbacks[event], *values))
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the socket is closed."""
+        super().connection_lost(exc)
+        if self._events is not None:
+            self._closing = asyncio.ensure_future(self._events.aclose())
 
     def take_calls(self) -> None:
         """As many of the calls that came as can be worked on; libvirtd stops reading at the limit, PINGs included."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter
+from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
 from domstats.sources.sim.source import SimSource
 from fast_time import clock
@@ -40,6 +41,11 @@ class Scripted:
     async def occupied(self, seconds: float = 0.0) -> list[str]:
         """Names of the guests whose monitor has been occupied for so long."""
         return [each.name for each in await self.source.occupied(await self.source.domains(LONG), seconds)]
+
+
+def device_names(record: Record, prefix: str) -> list[str]:
+    """The names of its disks (`block.`) or interfaces (`net.`), in their order."""
+    return [value for key, value in record.items() if key.startswith(prefix) and key.endswith(".name")]
 
 
 def events(*lines: str) -> str:

@@ -22,7 +22,9 @@ from domstats.errors import (
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter, StatsGroup
 from domstats.model.snapshot import Snapshot
+from domstats.sources import DomainEvent
 from domstats.sources.libvirt.source import LibvirtSource
+from domstats.sources.sim.hostile import NAMES
 from domstats.sources.sim.source import SimSource
 from domstats.wire.connection import ClientConnection
 from domstats.wire.procedures import Procedure, encode_args
@@ -346,6 +348,36 @@ def test_what_a_test_says_goes_before_the_source(tmp_path: Path) -> None:
             server.answer(asked, b"\0\0\0\0")
             assert len(await call) == 0
             assert source.cpus == NODE_INFO.cpus
+
+    run_fast(work())
+
+
+def test_descriptions_and_events(tmp_path: Path) -> None:
+    async def work() -> None:
+        script = events("0; hostile mail-*", "10; stop test-1", "20; start test-1", "30; attach test-1; device = 'nic'")
+        host = Scripted(tmp_path, script)
+        async with connected(tmp_path, host.source) as (_, source):
+            for domain in await source.domains(LONG):
+                described, own = await source.describe(domain, 1.0), await host.source.describe(domain, 1.0)
+                assert described.devices[0].kind is own.devices[0].kind
+                if domain.name not in NAMES:
+                    assert described == own
+            heard: list[tuple[int, DomainEvent]] = []
+            await source.subscribe(lambda event: heard.append((round(now()), event)), 1.0)
+            other = await source.another(1.0)
+            await other.subscribe(lambda event: heard.append((-1, event)), 1.0)
+            await other.aclose()
+            before = await source.find("test-1", 1.0)
+            await asyncio.sleep(100.0)
+            off, on = Domain(before.name, before.uuid, None), await source.find("test-1", 1.0)
+            assert on.id not in (None, before.id)
+            assert heard == [
+                (10, DomainEvent(off, lifecycle=True, described=False)),
+                (20, DomainEvent(on, lifecycle=True, described=True)),
+                (30, DomainEvent(on, lifecycle=False, described=True)),
+            ]
+            with pytest.raises(UnknownDomain):
+                await source.describe(Domain("x", "00000000-0000-4000-8000-000000000000", None), 1.0)
 
     run_fast(work())
 

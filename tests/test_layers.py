@@ -18,7 +18,7 @@ LAYERS = (
     ("sources",),
     ("collector",),
     ("formats",),
-    ("host", "aio", "compat", ""),
+    ("host", "aio", "collecting", "compat", ""),
     ("cli", "__main__"),
 )
 """From the bottom to the top; a module imports from its own layer or a lower one. "" is domstats/__init__.py."""

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from domstats import aio, errors
+    from domstats.collecting import collect
+    from domstats.collector.collector import Collector
     from domstats.host import Host, connect
+    from domstats.model.description import Description
     from domstats.model.domain import Domain
     from domstats.model.flags import DomainFilter, StatsGroup
     from domstats.model.params import ParamType, TypedParameter
@@ -29,11 +32,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record", "ReplyDecoder", "Snapshot",
-    "StatsGroup", "Status", "TypedParameter", "aio", "connect", "errors",
+    "Collector", "Description", "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record",
+    "ReplyDecoder", "Snapshot", "StatsGroup", "Status", "TypedParameter", "aio", "collect", "connect", "errors",
 ]  # fmt: skip
 
 _HOMES = {
+    "Collector": "collector.collector",
+    "Description": "model.description",
     "Domain": "model.domain",
     "DomainFilter": "model.flags",
     "Host": "host",
@@ -46,6 +51,7 @@ _HOMES = {
     "StatsGroup": "model.flags",
     "Status": "model.sampling",
     "TypedParameter": "model.params",
+    "collect": "collecting",
     "connect": "host",
 }
 

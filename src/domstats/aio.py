@@ -6,18 +6,19 @@ async with domstats.aio.connect("qemu:///system") as host:
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
-import time
-from collections.abc import Generator, Iterable, Mapping
-from dataclasses import replace
+from collections import OrderedDict
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 from domstats.catalog.groups import group_bits
-from domstats.collector.completeness import Completeness
+from domstats.collector.reach import Reach
+from domstats.collector.round import Progress, Question
 from domstats.errors import DeadlineExceeded, UsageError
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter
@@ -29,6 +30,9 @@ from domstats.sources.registry import open_source
 
 DEADLINE = 30.0
 """Seconds a call may take when the caller does not say."""
+
+QUESTIONS_MAX = 16
+"""Questions whose answers are remembered; a program asks a few, over and over."""
 
 WhichDomain = DomainKey | Domain | Record
 WhichDomains = WhichDomain | Iterable[WhichDomain]
@@ -55,23 +59,27 @@ class Filters(TypedDict, total=False):
 
 
 class Host:
-    """A host whose domains are asked for statistics. Made by `connect`."""
+    """A host whose domains are asked for statistics. Made by `connect`.
+
+    It remembers who was stuck, and of each question what was answered last. A connection that is lost is opened anew by
+    the next call.
+    """
 
     def __init__(self, source: Source) -> None:
-        self._source = source
-        self._completeness = Completeness()
+        self._reach = Reach(source)
+        self._questions: OrderedDict[tuple[object, ...], Question] = OrderedDict()
 
     @property
     def uri(self) -> str:
         """The URI it was reached by."""
-        return self._source.uri
+        return self._reach.uri
 
     async def domains(self, *, deadline: float = DEADLINE) -> list[Domain]:
         """All domains of the host, running or not; `deadline`: seconds it may take.
 
         Raises DeadlineExceeded, ConnectionLost, or what libvirt reports. Source: virConnectListAllDomains.
         """
-        return await self._source.domains(checked_deadline(deadline))
+        return await (await self._reach.main()).domains(checked_deadline(deadline))
 
     async def find(self, name: DomainKey, *, deadline: float = DEADLINE) -> Domain:
         """The domain of that id, UUID or name, tried in this order as virsh does.
@@ -81,7 +89,7 @@ class Host:
         """
         if not isinstance(name, DomainKey):
             raise UsageError(f"a domain is found by its name, UUID or id, not by {name!r}")
-        return await self._source.find(name, checked_deadline(deadline))
+        return await (await self._reach.main()).find(name, checked_deadline(deadline))
 
     async def stats(
         self,
@@ -90,39 +98,56 @@ class Host:
         *,
         filters: DomainFilter = NO_FILTERS,
         deadline: float = DEADLINE,
+        keep: bool = True,
+        progress: Progress | None = None,
         **flags: Unpack[Filters],
     ) -> Snapshot:
-        """The statistics of many domains in one call.
+        """The statistics of many domains, all that can be had in time.
+
+        First every domain gets a row, with the groups libvirt knows without asking guests. The others are read in
+        slices over several connections. A guest that does not answer is found, and costs the others nothing: its
+        record's status says `blocked`, and it keeps what it answered this question last, with its age.
 
         `domains`: which ones, or which one: names, UUIDs and ids, or domains and records of earlier calls; all when
         None. `groups`: names, bit numbers as text, or StatsGroup bits; all that the hypervisor has when None or 0.
-        `filters` and the keywords choose domains by state. `deadline`: seconds it may take.
+        `filters` and the keywords choose domains by state. `deadline`: seconds it may take; what has not come by then
+        is `stale`. `keep`: whether groups that did not come this time are there with their last values. `progress` is
+        called with the number of domains heard and asked, now and then.
 
-        Raises UsageError and its kinds UnknownDomain and UnknownGroup, DeadlineExceeded, ConnectionLost, or what
-        libvirt reports. Source: virConnectGetAllDomainStats, virDomainListGetStats.
+        Raises UsageError and its kinds UnknownDomain and UnknownGroup, DeadlineExceeded (when not even the list of
+        domains came), ConnectError and its kinds, ConnectionLost, or what libvirt reports. Source:
+        virConnectGetAllDomainStats, virDomainListGetStats, virDomainGetControlInfo.
         """
-        ends = time.monotonic() + checked_deadline(deadline)
+        now = asyncio.get_running_loop().time
+        ends = now() + checked_deadline(deadline)
         bits, how, which = stats_bits(groups), domain_filter(filters, flags), _listed(domains)
         try:
-            chosen = [await self._domain(each, ends) for each in which]
+            found = [await self._domain(each, ends - now()) for each in which]
+            chosen = list({domain.uuid: domain for domain in found}.values())
             if domains is not None and not chosen:  # an empty list on the wire means every domain
-                return Snapshot.of_params([], time=time.time(), source=self.uri, host_cpus=self._source.cpus)
-            asked = time.monotonic()
-            snapshot = await self._source.stats(chosen, bits, how, ends - asked)
+                return Snapshot.of_params([], time=self._reach.clock(), source=self.uri, host_cpus=self._reach.cpus)
+            question = self._question(chosen, bits, how)
+            return await question.ask(chosen, ends - now(), keep=keep, progress=progress)
         except DeadlineExceeded as late:
             # The caller's deadline, not what was left of it.
             raise DeadlineExceeded(late.during, deadline, late.advice) from None
-        status = self._completeness.judge(snapshot, bits, how, time.monotonic() - asked)
-        return snapshot.with_sampling(replace(snapshot.sampling, status=status))
 
-    async def _domain(self, which: WhichDomain, ends: float) -> Domain:
+    async def _domain(self, which: WhichDomain, seconds: float) -> Domain:
         if isinstance(which, Record):
             return which.domain
-        return which if isinstance(which, Domain) else await self._source.find(which, ends - time.monotonic())
+        return which if isinstance(which, Domain) else await (await self._reach.main()).find(which, seconds)
+
+    def _question(self, domains: Sequence[Domain], groups: int, flags: DomainFilter) -> Question:
+        key = (tuple(domain.uuid for domain in domains), groups, flags)
+        question = self._questions.pop(key, None) or Question(self._reach, groups, flags)
+        self._questions[key] = question
+        if len(self._questions) > QUESTIONS_MAX:
+            self._questions.popitem(last=False)
+        return question
 
     async def aclose(self) -> None:
         """Let go of the host; safe to call twice."""
-        await self._source.aclose()
+        await self._reach.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -102,16 +102,17 @@ class Host:
         *,
         filters: DomainFilter = NO_FILTERS,
         deadline: float = DEADLINE,
+        keep: bool = True,
         **flags: Unpack[Filters],
     ) -> Snapshot:
-        """The statistics of many domains in one call; see domstats.aio.Host.stats."""
+        """The statistics of many domains, all that can be had in time; see domstats.aio.Host.stats."""
         return self._run(
-            lambda: self._host.stats(domains, groups, filters=filters, deadline=deadline, **flags), deadline
+            lambda: self._host.stats(domains, groups, filters=filters, deadline=deadline, keep=keep, **flags), deadline
         )
 
     def getAllDomainStats(self, stats: int = 0, flags: int = 0) -> LibvirtStats:  # noqa: N802  libvirt-python's name
         """As libvirt-python's virConnect.getAllDomainStats: a list of (domain, dict)."""
-        return libvirt_stats(self.stats(groups=stats, filters=libvirt_flags(flags)))
+        return libvirt_stats(self.stats(groups=stats, filters=libvirt_flags(flags), keep=False))
 
     def domainListGetStats(  # noqa: N802  libvirt-python's name
         self, doms: Sequence[LibvirtDomain], stats: int = 0, flags: int = 0
@@ -119,7 +120,7 @@ class Host:
         """As libvirt-python's virConnect.domainListGetStats: a list of (domain, dict)."""
         if not doms:
             raise UsageError("the list of domains is empty; getAllDomainStats() asks for all")
-        snapshot = self.stats([each.domain for each in doms], stats, filters=libvirt_flags(flags))
+        snapshot = self.stats([each.domain for each in doms], stats, filters=libvirt_flags(flags), keep=False)
         # libvirt keeps the order of the list; what was asked for twice is there twice, what is gone is not.
         return libvirt_stats(snapshot[each.UUIDString()] for each in doms if each.UUIDString() in snapshot)
 

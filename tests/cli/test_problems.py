@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from domstats.cli.problems import explain, incomplete_groups
+from domstats.cli.problems import explain
+from domstats.collector.completeness import half_groups
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.record import Record
@@ -15,6 +16,7 @@ from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
 
 BALLOON = ["balloon.current", "balloon.maximum"]
+HELD = "another job holds the guest, or libvirt failed to ask it"
 DISK = ["block.count", "block.0.name", "block.0.path"]
 
 
@@ -40,16 +42,24 @@ def record(keys: list[str], status: Status, age: float = 0.0) -> Record:
     ],
 )
 def test_incomplete_groups(keys: list[str], groups: list[str]) -> None:
-    assert incomplete_groups(record(keys, Status.PARTIAL)) == groups
+    assert half_groups(record(keys, Status.PARTIAL).layout.shape) == groups
 
 
 @pytest.mark.parametrize(
     ("status", "keys", "words"),
     [
-        (Status.PARTIAL, [*BALLOON, *DISK], "partial: another job holds the guest; incomplete: balloon, block"),
-        (Status.PARTIAL, ["cpu.time"], "partial: another job holds the guest; values it had before are missing"),
-        (Status.BLOCKED, ["cpu.time"], "blocked: its QEMU does not answer; its values are up to 7.0 s old"),
-        (Status.STALE, ["cpu.time"], "stale: not obtained; its values are up to 7.0 s old"),
+        (
+            Status.PARTIAL,
+            [*BALLOON, *DISK],
+            "partial: another job holds the guest, or libvirt failed to ask it; incomplete: balloon, block",
+        ),
+        (
+            Status.PARTIAL,
+            ["cpu.time"],
+            "partial: another job holds the guest, or libvirt failed to ask it; values it had before are missing",
+        ),
+        (Status.BLOCKED, ["cpu.time"], "blocked: its QEMU does not answer; shown are cpu, up to 7.0 s old"),
+        (Status.STALE, ["cpu.time"], "stale: not obtained in time; shown are cpu, up to 7.0 s old"),
         (Status.GONE, ["cpu.time"], "gone"),
     ],
 )

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from domstats.collector import sweep as sweep_module
 from domstats.collector.lanes import HungCall, Lanes
-from domstats.collector.sweep import Answer, Asking, Sweep
-from domstats.errors import ConnectionLost, DomstatsError, ReplyTooLarge
+from domstats.collector.sweep import Answer, Asking, Slice, Sweep
+from domstats.errors import (
+    ConnectionLost,
+    DomstatsError,
+    NoSocket,
+    RemoteError,
+    ReplyTooLarge,
+    StatsUnsupported,
+)
 from domstats.model.domain import Domain
 from domstats.model.snapshot import Snapshot
+from fast_time import in_fast_time
 
 DOMAINS = [Domain(f"vm{number}", f"00000000-0000-0000-0000-{number:012}", number) for number in range(8)]
 TOO_LARGE = ReplyTooLarge(39, 7, "Unable to encode message payload")
@@ -31,83 +38,96 @@ class Connection:
 class Host:
     """Domains that answer, or do not; and what a sweep told of it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, width: int = 2, max_hung: int = 6) -> None:
-        monkeypatch.setattr(sweep_module, "LATE", 0.01)
-        monkeypatch.setattr(sweep_module, "LOOK_AGAIN", 0.005)
+    def __init__(self, width: int = 2, max_hung: int = 6) -> None:
         self.lanes = Lanes(self.open, width, max_hung, self.ended_late)  # type: ignore[arg-type]
         self.opened: list[Connection] = []
+        self.refuses = False
+        """Whether no connection can be opened."""
         self.calls: list[list[str]] = []
         self.running = self.most_running = 0
         self.stuck: set[str] = set()
+        self.held: set[str] = set()
+        """Those on whose job a call hangs, which NOWAIT passes by."""
         self.named = True
         """Whether control info names those that are stuck."""
         self.errors: dict[str, DomstatsError] = {}
         self.too_large = 100
         self.trusted: set[str] = set()
         self.answers: list[str] = []
+        self.reduced: list[str] = []
+        """Those that were asked with NOWAIT."""
+        self.failed: list[str] = []
         self.hung: list[list[str]] = []
         self.late: list[list[str]] = []
+        self.begun: list[float] = []
         self._release = asyncio.Event()
 
     async def open(self) -> Connection:
+        if self.refuses:
+            raise NoSocket("nobody listens")
         self.opened.append(Connection())
         return self.opened[-1]
 
-    async def ask(self, _source: object, domains: Sequence[Domain]) -> Snapshot:
-        names = [domain.name for domain in domains]
+    async def ask(self, _source: object, chosen: Slice) -> Snapshot:
+        names = [domain.name for domain in chosen.domains]
         self.calls.append(names)
+        self.begun.append(asyncio.get_running_loop().time())
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
             await asyncio.sleep(0)
-            for name in names:
-                if name in self.errors:
-                    raise self.errors[name]
+            if self.errors.keys() & set(names):
+                raise next(self.errors[name] for name in names if name in self.errors)
             if len(names) > self.too_large:
                 raise TOO_LARGE
-            while self.stuck & set(names):
-                await self._release.wait()
+            for name in names:
+                if name in self.stuck and not (chosen.nowait and name in self.held):
+                    self.held.add(name)
+                    await self._release.wait()
         finally:
             self.running -= 1
-        return Snapshot.of_params((domain, []) for domain in domains)
+        return Snapshot.of_params((domain, []) for domain in chosen.domains)
 
     async def occupied(self, domains: Sequence[Domain], _seconds: float) -> list[Domain]:
-        first = [domain for domain in domains if domain.name in self.stuck and self.named]
-        return first[:1]  # libvirt comes to the next one only when the first answers
+        return [domain for domain in domains if domain.name in self.held and self.named]
 
     def recover(self) -> None:
         self.stuck.clear()
+        self.held.clear()
         self._release.set()
 
     def answered(self, answer: Answer) -> None:
-        self.answers += [domain.name for domain in answer.snapshot.domains]
+        into = self.reduced if answer.slice.nowait else self.answers
+        into += [domain.name for domain in answer.snapshot.domains]
 
     def ended_late(self, call: HungCall) -> None:
         self.late.append([domain.name for domain in call.suspects])
 
-    async def sweep(self, *slices: Sequence[int], seconds: float = 5.0) -> list[str]:
+    async def sweep(self, *slices: Sequence[int], seconds: float = 30.0, spread: float = 0.0) -> list[str]:
         """Names of the domains that were lost."""
         asking = Asking(
             self.ask,
             self.occupied,
             self.answered,
+            lambda domains, _: self.failed.extend(domain.name for domain in domains),
             lambda call: self.hung.append([domain.name for domain in call.suspects]),
             lambda domain: domain.name in self.trusted,
         )
         each = Sweep(self.lanes, asking)
-        await each.run([[DOMAINS[number] for number in part] for part in slices], seconds)
+        await each.run([Slice([DOMAINS[number] for number in part]) for part in slices], seconds, spread=spread)
         return sorted(domain.name for domain in each.lost)
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> Host:
-    return Host(monkeypatch)
+def host() -> Host:
+    return Host()
 
 
 def names(*numbers: int) -> list[str]:
     return [f"vm{number}" for number in numbers]
 
 
+@in_fast_time
 async def test_slices_go_over_several_connections(host: Host) -> None:
     assert await host.sweep([0, 1], [2, 3], [4, 5], [6, 7]) == []
     assert sorted(host.answers) == names(*range(8))
@@ -118,12 +138,21 @@ async def test_slices_go_over_several_connections(host: Host) -> None:
     assert all(each.closed for each in host.opened)
 
 
+@in_fast_time
+async def test_they_begin_evenly_over_a_time(host: Host) -> None:
+    assert await host.sweep([0, 1], [2, 3], [4, 5], [6, 7], spread=12.0) == []
+    assert [round(begun) for begun in host.begun] == [3, 6, 9, 12]
+
+
+@in_fast_time
 async def test_a_stuck_guest_costs_the_others_of_its_slice_nothing(host: Host) -> None:
     host.stuck = {"vm1"}
     assert await host.sweep([0, 1, 2], [3, 4]) == []
     assert sorted(host.answers) == names(0, 2, 3, 4)
     assert host.hung == [["vm1"]]
+    assert host.reduced == ["vm1"], "it gives what needs no answer of its own"
     assert len(host.lanes.hung) == 1
+    assert asyncio.get_running_loop().time() < 2.0
     host.recover()
     await asyncio.wait([call.task for call in host.lanes.hung])
     await asyncio.sleep(0)
@@ -132,43 +161,58 @@ async def test_a_stuck_guest_costs_the_others_of_its_slice_nothing(host: Host) -
     assert "vm1" not in host.answers, "what comes late is not used"
 
 
+@in_fast_time
 async def test_each_further_stuck_guest_hangs_one_more_call(host: Host) -> None:
     host.stuck = {"vm0", "vm2", "vm3"}
     assert await host.sweep([0, 1, 2, 3, 4]) == []
     assert sorted(host.answers) == names(1, 4)
     assert sorted(host.hung) == [["vm0"], ["vm2"], ["vm3"]]
+    assert sorted(host.reduced) == names(0, 2, 3)
     await host.lanes.close()
 
 
-async def test_hung_calls_are_never_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host(monkeypatch, width=4, max_hung=3)
+@in_fast_time
+async def test_hung_calls_are_never_too_many() -> None:
+    host = Host(width=4, max_hung=3)
     host.stuck = set(names(*range(6)))
     host.trusted = {"vm7"}
-    lost = await host.sweep(*([number] for number in range(8)), seconds=0.5)
+    lost = await host.sweep(*([number] for number in range(8)))
     assert len(host.hung) <= 3
     assert host.most_running <= 3
     assert set(lost) | {name for call in host.hung for name in call} >= host.stuck
     await host.lanes.close()
 
 
-async def test_with_the_count_spent_only_those_known_to_answer_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host(monkeypatch, width=1, max_hung=2)
+@in_fast_time
+async def test_with_the_count_spent_only_those_known_to_answer_are_asked() -> None:
+    host = Host(width=1, max_hung=2)
     host.stuck, host.trusted = {"vm0"}, {"vm2"}
     assert await host.sweep([0], [1, 2]) == ["vm1"]
     assert host.answers == ["vm2"]
-    assert host.calls == [["vm0"], ["vm2"]]
+    assert host.calls == [["vm0"], ["vm0"], ["vm2"]]
     await host.lanes.close()
 
 
-async def test_where_nobody_is_named_the_slice_is_halved(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "SHARE", 0.001)
+@in_fast_time
+async def test_with_as_many_hung_as_may_be_nobody_is_asked() -> None:
+    host = Host(width=1, max_hung=2)
+    host.stuck, host.trusted = {"vm0", "vm1"}, {"vm1", "vm2"}
+    assert await host.sweep([0], [1], [2]) == ["vm1", "vm2"]
+    assert len(host.lanes.hung) == 2
+    assert asyncio.get_running_loop().time() < 5.0, "nobody waits for a place that does not come"
+    await host.lanes.close()
+
+
+@in_fast_time
+async def test_where_nobody_is_named_the_slice_is_halved(host: Host) -> None:
     host.named, host.stuck = False, {"vm2"}
     assert await host.sweep([0, 1, 2, 3]) == []
     assert sorted(host.answers) == names(0, 1, 3)
-    assert host.hung[-1] == ["vm2"]
+    assert host.hung == [[], [], ["vm2"]]
     await host.lanes.close()
 
 
+@in_fast_time
 async def test_a_reply_too_large_is_asked_for_in_halves(host: Host) -> None:
     host.too_large = 2
     assert await host.sweep([0, 1, 2, 3, 4]) == []
@@ -177,12 +221,22 @@ async def test_a_reply_too_large_is_asked_for_in_halves(host: Host) -> None:
     assert await host.sweep([0, 1]) == names(0, 1)
 
 
+@in_fast_time
 async def test_a_lost_connection_loses_its_slice_only(host: Host) -> None:
     host.errors["vm0"] = ConnectionLost("the daemon closed the connection")
     assert await host.sweep([0, 1], [2, 3]) == names(0, 1)
     assert host.answers == names(2, 3)
 
 
+@in_fast_time
+async def test_a_host_that_cannot_be_reached_loses_all(host: Host) -> None:
+    host.refuses = True
+    assert await host.sweep([0, 1], [2, 3]) == names(0, 1, 2, 3)
+    host.refuses = False
+    assert await host.sweep([0, 1], [2, 3]) == []
+
+
+@in_fast_time
 async def test_a_connection_that_is_lost_is_not_used_again(host: Host) -> None:
     await host.sweep([0], [1])
     for each in host.opened:
@@ -192,16 +246,44 @@ async def test_a_connection_that_is_lost_is_not_used_again(host: Host) -> None:
     assert [each.closed for each in host.opened] == [True, True, False, False]
 
 
-async def test_the_deadline_ends_the_sweep(host: Host) -> None:
-    host.named, host.stuck = False, {"vm0", "vm1"}
-    assert set(await host.sweep([0], [1], [2], seconds=0.05)) >= {"vm2"} - set(host.answers)
-    assert len(host.lanes.hung) == 2
+@in_fast_time
+async def test_the_deadline_ends_the_sweep() -> None:
+    host = Host(width=1, max_hung=20)
+    host.named, host.stuck = False, set(names(*range(5)))
+    lost = await host.sweep([0], [1], [2], [3], [4], seconds=2.0)
+    assert asyncio.get_running_loop().time() == pytest.approx(2.0)
+    assert lost == names(2, 3, 4)
+    assert host.hung == [["vm0"], ["vm1"], ["vm2"]]
     await host.lanes.close()
     assert all(each.closed for each in host.opened)
     assert host.lanes.hung == []
 
 
-async def test_an_error_of_libvirts_ends_the_sweep(host: Host) -> None:
-    host.errors["vm0"] = DomstatsError("unsupported")
-    with pytest.raises(DomstatsError, match="unsupported"):
-        await host.sweep([0], [1])
+@in_fast_time
+async def test_a_short_deadline_leaves_time_to_look(host: Host) -> None:
+    host.stuck = {"vm1"}
+    assert await host.sweep([0, 1, 2], seconds=1.0) == []
+    assert sorted(host.answers) == names(0, 2)
+
+
+@in_fast_time
+async def test_an_error_of_the_question_ends_the_sweep(host: Host) -> None:
+    host.errors |= {name: StatsUnsupported(74, 10, "no such group") for name in names(0, 2)}
+    with pytest.raises(StatsUnsupported, match="no such group"):
+        await host.sweep([0], [2], [1])
+
+
+@in_fast_time
+async def test_an_error_of_a_guest_is_its_own(host: Host) -> None:
+    host.errors["vm2"] = RemoteError(1, 10, "internal error: cannot read the dirty rate")
+    assert await host.sweep([0, 1, 2, 3], [4]) == []
+    assert sorted(host.answers) == names(0, 1, 3, 4)
+    assert host.failed == ["vm2"]
+
+
+@in_fast_time
+async def test_an_error_of_every_guest_is_the_questions(host: Host) -> None:
+    host.errors |= {name: RemoteError(1, 10, "internal error: everything") for name in names(*range(8))}
+    with pytest.raises(RemoteError, match="everything"):
+        await host.sweep([0, 1, 2, 3], [4, 5, 6, 7])
+    assert sorted(host.failed) == names(*range(8))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,9 +28,11 @@ from domstats.model.layout import DomainKey
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
+from domstats.sources.sim.source import SimSource
 from domstats.wire.bulk.encoder import encode_reply
 from domstats.wire.procedures import Procedure
 from fake_daemon import DOMAINS, FakeDaemon
+from fast_time import run_fast
 
 P, F, G = Procedure, DomainFilter, StatsGroup
 SIM = "sim:///?domains=20&time=1800000000"
@@ -40,10 +40,10 @@ WEB, DB, SEVEN = DOMAINS
 WITHOUT_MONITOR = ("state.state", "balloon.maximum")
 
 
-def bulk(*keys: str) -> bytes:
-    """A reply in which every domain has these keys."""
+def bulk(*keys: str, of: Sequence[Domain] = DOMAINS) -> bytes:
+    """A reply in which each of the domains has these keys."""
     params = [TypedParameter(key, ParamType.ULLONG, 1) for key in keys]
-    return encode_reply(Snapshot.of_params((domain, params) for domain in DOMAINS))
+    return encode_reply(Snapshot.of_params((domain, params) for domain in of))
 
 
 @pytest.fixture
@@ -58,11 +58,21 @@ async def host(daemon: FakeDaemon) -> AsyncIterator[aio.Host]:
         yield host
 
 
-def asked(daemon: FakeDaemon) -> tuple[list[Domain], int, int]:
-    """The arguments of the only call for statistics."""
-    (call,) = daemon.calls(P.CONNECT_GET_ALL_DOMAIN_STATS)
-    domains, groups, flags = call.args
+def roll_call(daemon: FakeDaemon) -> tuple[list[Domain], int, int]:
+    """The arguments of the first call for statistics, which says who is there."""
+    domains, groups, flags = daemon.calls(P.CONNECT_GET_ALL_DOMAIN_STATS)[0].args
     return domains, groups, flags
+
+
+def guest_calls(daemon: FakeDaemon) -> tuple[list[Domain], set[int], set[int]]:
+    """All the others together: whom they ask, for which groups, with which flags."""
+    calls = daemon.calls(P.CONNECT_GET_ALL_DOMAIN_STATS)[1:]
+    domains = [domain for call in calls for domain in call.args[0]]
+    return domains, {call.args[1] for call in calls}, {call.args[2] for call in calls}
+
+
+FREE, REST = 0x151, 0xFFFFFEAE
+"""state, interface, perf and memory; and all that may have to be asked of a guest."""
 
 
 class TestConnecting:
@@ -141,23 +151,28 @@ class TestWhichDomains:
             (WEB, [WEB]),
             (["web-1", DB.uuid, 12], [WEB, DB, SEVEN]),
             ((uuid.UUID(DB.uuid), WEB), [DB, WEB]),
-            ((each for each in ("7", "7")), [SEVEN, SEVEN]),
+            ((each for each in ("7", "7")), [SEVEN]),
         ],
     )
     async def test_statistics_of_some(
         self, daemon: FakeDaemon, host: aio.Host, domains: Any, chosen: list[Domain]
     ) -> None:
-        await host.stats(domains)
-        assert asked(daemon) == (chosen, 0, 0)
+        daemon.answers[P.CONNECT_GET_ALL_DOMAIN_STATS] = lambda whom, *_: (bulk("cpu.time", of=whom or DOMAINS),)
+        snapshot = await host.stats(domains)
+        assert roll_call(daemon) == (chosen, FREE, 0)
+        asked, groups, flags = guest_calls(daemon)
+        assert sorted(asked, key=DOMAINS.index) == sorted(chosen or DOMAINS, key=DOMAINS.index)
+        assert (groups, flags) == ({REST}, {0})
+        assert snapshot.domains == (chosen or list(DOMAINS))
 
     async def test_statistics_of_records(self, daemon: FakeDaemon, host: aio.Host) -> None:
         before = await host.stats()
         daemon.asked.clear()
         await host.stats(before["web-1"])
-        assert asked(daemon)[0] == [WEB]
+        assert roll_call(daemon)[0] == [WEB]
         daemon.asked.clear()
         await host.stats(before)
-        assert asked(daemon)[0] == list(DOMAINS)
+        assert roll_call(daemon)[0] == list(DOMAINS)
 
     async def test_statistics_of_none(self, daemon: FakeDaemon, host: aio.Host) -> None:
         snapshot = await host.stats([])
@@ -177,24 +192,25 @@ class TestWhichDomains:
 
 class TestWhichGroups:
     @pytest.mark.parametrize(
-        ("groups", "bits"),
+        ("groups", "free", "rest"),
         [
-            (None, 0),
-            (0, 0),
-            (G.CPU | G.BLOCK, 0x22),
-            (0xFFFFFFFF, 0xFFFFFFFF),
-            ("cpu", 0x2),
-            ("net", 0x10),
-            ("31", 1 << 31),
-            (["cpu", "block"], 0x22),
-            (("cpu", G.STATE, 1 << 20, "21"), 0x300003),
-            ({"cpu"}, 0x2),
-            ((each for each in ("vcpu",)), 0x8),
+            (None, FREE, REST),
+            (0, FREE, REST),
+            (0xFFFFFFFF, FREE, REST),
+            (G.CPU | G.BLOCK, G.STATE, 0x22),
+            ("cpu", G.STATE, 0x2),
+            ("net", 0x10, 0),
+            ("31", G.STATE, 1 << 31),
+            (["cpu", "block"], G.STATE, 0x22),
+            (("cpu", G.STATE, G.PERF, 1 << 20, "21"), 0x41, 0x300002),
+            ({"cpu"}, G.STATE, 0x2),
+            ((each for each in ("vcpu",)), G.STATE, 0x8),
         ],
     )
-    async def test_forms(self, daemon: FakeDaemon, host: aio.Host, groups: Any, bits: int) -> None:
+    async def test_forms(self, daemon: FakeDaemon, host: aio.Host, groups: Any, free: int, rest: int) -> None:
         await host.stats(groups=groups)
-        assert asked(daemon) == ([], bits, 0)
+        assert roll_call(daemon) == ([], free, 0)
+        assert guest_calls(daemon)[1] == ({rest} if rest else set())
 
     @pytest.mark.parametrize("groups", [-1, 1 << 32, 1.5, [-1], [1 << 32], [None], [["cpu"]]])
     async def test_what_is_no_group(self, host: aio.Host, groups: Any) -> None:
@@ -216,8 +232,17 @@ class TestFilters:
     @pytest.mark.parametrize("flag", list(F), ids=lambda flag: flag.name)
     async def test_each_keyword(self, daemon: FakeDaemon, host: aio.Host, flag: DomainFilter) -> None:
         keyword: Any = {str(flag.name).lower(): True}
-        await host.stats(**keyword)
-        assert asked(daemon) == ([], 0, flag)
+        await host.stats(groups=["state", "cpu"], **keyword)
+        assert roll_call(daemon) == ([], G.STATE, flag)
+        assert guest_calls(daemon)[2] == {flag & (F.NOWAIT | F.BACKING | F.ENFORCE)}
+
+    async def test_nothing_is_insisted_on_where_no_group_was_asked_for(
+        self, daemon: FakeDaemon, host: aio.Host
+    ) -> None:
+        await host.stats(enforce=True)
+        assert roll_call(daemon)[2] == 0
+        await host.stats(groups="cpu", enforce=True)
+        assert [call.args[2] for call in daemon.calls(P.CONNECT_GET_ALL_DOMAIN_STATS)[-2:]] == [0, F.ENFORCE]
 
     @pytest.mark.parametrize(
         ("filters", "flags", "bits"),
@@ -233,7 +258,7 @@ class TestFilters:
         self, daemon: FakeDaemon, host: aio.Host, filters: Any, flags: Any, bits: DomainFilter
     ) -> None:
         await host.stats(filters=filters, **flags)
-        assert asked(daemon) == ([], 0, bits)
+        assert roll_call(daemon) == ([], FREE, bits)
 
     async def test_an_unknown_keyword(self, host: aio.Host) -> None:
         with pytest.raises(UsageError, match=r"no keyword 'bogus'.* active, inactive, .* nowait, backing, enforce"):
@@ -270,61 +295,58 @@ class TestStatus:
         assert (await host.stats(groups="state", nowait=True)).problems == []
 
 
-class StubSource:
-    """A source that takes 3 s for each look-up, and remembers the deadlines it is given."""
-
-    uri = "stub:///"
-    cpus = None
+class SlowSource(SimSource):
+    """A simulated host that takes 3 s for each look-up, and remembers the deadlines it is given."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        super().__init__(SIM)
         self.deadlines: list[float] = []
 
     async def domains(self, deadline: float) -> list[Domain]:
         self.deadlines.append(deadline)
-        return []
+        return await super().domains(deadline)
 
     async def find(self, name: DomainKey, deadline: float) -> Domain:
         self.deadlines.append(deadline)
         if deadline <= 0:
             raise DeadlineExceeded("the look-up", deadline)
-        self.now += 3
-        return Domain(str(name), str(uuid.UUID(int=len(self.deadlines))), 1)
+        await asyncio.sleep(3)
+        return await super().find(name, deadline)
 
-    async def stats(self, _domains: Sequence[Domain], _groups: int, _flags: DomainFilter, deadline: float) -> Snapshot:
+    async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:
         self.deadlines.append(deadline)
         if deadline <= 0:
             raise DeadlineExceeded("the poll", deadline, "some advice")
-        return Snapshot.of_params([])
-
-    async def aclose(self) -> None:
-        pass
+        return await super().stats(domains, groups, flags, deadline)
 
 
 class TestDeadlines:
-    @pytest.fixture
-    def source(self, monkeypatch: pytest.MonkeyPatch) -> StubSource:
-        source = StubSource()
-        clock = SimpleNamespace(monotonic=lambda: source.now, time=time.time)
-        monkeypatch.setattr(aio, "time", clock)
-        return source
+    def test_they_are_handed_on(self) -> None:
+        async def work() -> list[float]:
+            source = SlowSource()
+            host = aio.Host(source)
+            await host.domains(deadline=4)
+            await host.find("web-1", deadline=5)
+            await host.domains()
+            await host.find("web-1")
+            return source.deadlines
 
-    async def test_they_are_handed_on(self, source: StubSource) -> None:
-        host = aio.Host(source)
-        await host.domains(deadline=4)
-        await host.find("a", deadline=5)
-        await host.domains()
-        await host.find("a")
-        assert source.deadlines == [4, 5, aio.DEADLINE, aio.DEADLINE]
+        assert run_fast(work()) == [4, 5, aio.DEADLINE, aio.DEADLINE]
 
-    async def test_look_ups_take_from_the_deadline_of_the_whole(self, source: StubSource) -> None:
-        await aio.Host(source).stats(["a", WEB, "b"], deadline=10)
-        assert source.deadlines == [10, 7, 4]
+    def test_look_ups_take_from_the_deadline_of_the_whole(self) -> None:
+        async def work() -> list[float]:
+            source = SlowSource()
+            await aio.Host(source).stats(["web-1", WEB, "web-2"], "state", deadline=10)
+            return source.deadlines
 
-    @pytest.mark.parametrize(("names", "during"), [(["a", "b", "c"], "the look-up"), (["a", "b"], "the poll")])
-    async def test_the_error_names_the_callers(self, source: StubSource, names: list[str], during: str) -> None:
+        assert run_fast(work()) == [10, 7, 4]
+
+    @pytest.mark.parametrize(
+        ("names", "during"), [(["web-1", "web-2", "web-3"], "the look-up"), (["web-1", "web-2"], "the poll")]
+    )
+    def test_the_error_names_the_callers(self, names: list[str], during: str) -> None:
         with pytest.raises(DeadlineExceeded) as caught:
-            await aio.Host(source).stats(names, deadline=6)
+            run_fast(aio.Host(SlowSource()).stats(names, deadline=6))
         assert (caught.value.during, caught.value.seconds) == (during, 6)
 
     @pytest.mark.parametrize("procedure", [P.DOMAIN_LOOKUP_BY_ID, P.DOMAIN_LOOKUP_BY_NAME, P.CONNECT_LIST_ALL_DOMAINS])
@@ -351,6 +373,11 @@ async def test_a_daemon_that_goes_away(daemon: FakeDaemon, host: aio.Host) -> No
     await daemon.disconnect()
     with pytest.raises(ConnectionLost):
         await call
+    daemon.held.clear()
+    assert len(await host.stats()) == 3, "the next call connects anew"
+    await host.aclose()
+    with pytest.raises(ConnectionLost, match="was closed"):
+        await host.stats()
 
 
 def test_the_public_names_are_listed() -> None:

@@ -20,7 +20,7 @@ ODD = 0b010101010101
 
 
 def merged(merger: Merger, *rows: list[Part]) -> Snapshot:
-    layout, values = merger.merge(rows)
+    layout, values = merger.merge([part.snapshot.layout.records[part.position].domain for part, *_ in rows], rows)
     return Snapshot.of_one_poll(layout, values, time=0.0, source="")
 
 

@@ -9,14 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from domstats.collector.board import Board
 from domstats.collector.reach import Reach
 from domstats.collector.round import Question
 from domstats.model.flags import NO_FILTERS
 from domstats.model.snapshot import Snapshot
-from domstats.sources import Source
 from domstats.sources.libvirt.source import LibvirtSource
-from domstats.sources.processes import Processes
 from hypervisor import Hypervisor
 
 STUCK = [f"vm{number:04}" for number in range(3, 50, 2)]
@@ -40,20 +37,16 @@ def stop(hypervisor: Hypervisor) -> Iterator[Callable[[int], list[str]]]:
 
 @asynccontextmanager
 async def reached(hypervisor: Hypervisor, *, sees_processes: bool) -> AsyncIterator[tuple[Reach, Question]]:
-    async def opener() -> Source:
-        return await LibvirtSource.open(hypervisor.uri, {}, deadline=10.0)
-
-    reach = Reach(opener, stopped=Processes().stopped_guests if sees_processes else set)
-    yield reach, Question(reach, Board(), 0, NO_FILTERS)
+    source = await LibvirtSource.open(hypervisor.uri, {}, deadline=10.0)
+    reach = Reach(source, sees_processes=sees_processes)
+    yield reach, Question(reach, 0, NO_FILTERS)
     await reach.close()
 
 
 async def round_of(question: Question, deadline: float) -> tuple[Snapshot, float]:
     """A snapshot, and the seconds it took."""
     began = time.monotonic()
-    await question.refresh([], deadline)
-    await question.sweep(deadline - (time.monotonic() - began))
-    return question.snapshot(time.time(), deadline), time.monotonic() - began
+    return await question.ask([], deadline), time.monotonic() - began
 
 
 def statuses(snapshot: Snapshot) -> dict[str, list[str]]:

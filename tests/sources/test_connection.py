@@ -348,6 +348,8 @@ class TestCalling:
         machine = daemon.clients[0].machine
         for no_event in (9999, P.CONNECT_GET_URI, P.CONNECT_CLOSE):
             machine.message(no_event, b"")
+        for lie in (b"\0\0\0", b"\0\0\0\1\0\0\0\0"):
+            machine.message(P.CONNECT_EVENT_CONNECTION_CLOSED, lie)
         machine.message(P.CONNECT_EVENT_CONNECTION_CLOSED, b"\0\0\0\2")
         daemon.clients[0].flush()
         await connection.call(P.NODE_GET_INFO, deadline=DEADLINE)

@@ -12,7 +12,10 @@ import pytest
 
 from domstats.errors import (
     BadUri,
+    BadValue,
+    ConnectionLost,
     DeadlineExceeded,
+    NoDomain,
     NoSupport,
     RemoteError,
     ReplyTooLarge,
@@ -21,10 +24,12 @@ from domstats.errors import (
     UnknownDomain,
     UsageError,
 )
+from domstats.model.description import Description, Device, DeviceKind
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
+from domstats.sources import DomainEvent
 from domstats.sources.libvirt.source import LibvirtSource
-from domstats.wire.procedures import Procedure
+from domstats.wire.procedures import Procedure, encode_values
 from fake_daemon import DOMAINS, FakeDaemon
 
 P = Procedure
@@ -171,6 +176,145 @@ async def test_polls_at_the_same_time(daemon: FakeDaemon, source: LibvirtSource)
     snapshots = await asyncio.gather(*(source.stats([], 0, NO_FLAGS, DEADLINE) for _ in range(8)))
     assert [len(snapshot) for snapshot in snapshots] == [12] * 8
     assert len({id(snapshot.layout) for snapshot in snapshots}) == 1
+
+
+class TestDescribing:
+    async def test_what_the_definition_says(self, daemon: FakeDaemon, source: LibvirtSource) -> None:
+        disk = "<disk type='block'><source dev='/dev/vg/a'/><target dev='vda'/></disk>"
+        daemon.answers[P.DOMAIN_GET_XML_DESC] = (f"<domain><title>Web ü</title><devices>{disk}</devices></domain>",)
+        assert await source.describe(DOMAINS[0], DEADLINE) == Description(
+            title="Web ü", devices=(Device(DeviceKind.DISK, "vda", type="block", source="/dev/vg/a"),)
+        )
+        (asked,) = daemon.calls(P.DOMAIN_GET_XML_DESC)
+        assert asked.args == (DOMAINS[0], 0)  # no flag: secrets are not asked for
+
+    async def test_a_domain_that_is_gone(self, daemon: FakeDaemon, source: LibvirtSource) -> None:
+        daemon.answers[P.DOMAIN_GET_XML_DESC] = NoDomain(42, 10, "Domain not found")
+        with pytest.raises(UnknownDomain) as caught:
+            await source.describe(DOMAINS[0], DEADLINE)
+        assert caught.value.domain == "web-1"
+
+    async def test_a_document_that_lies_harms_nothing_else(self, daemon: FakeDaemon, source: LibvirtSource) -> None:
+        daemon.answers[P.DOMAIN_GET_XML_DESC] = ("<!DOCTYPE domain [<!ENTITY e 'e'>]><domain>&e;</domain>",)
+        with pytest.raises(BadValue, match="document type"):
+            await source.describe(DOMAINS[0], DEADLINE)
+        assert await source.domains(DEADLINE) == list(DOMAINS)
+
+    async def test_a_description_that_does_not_come(self, daemon: FakeDaemon, source: LibvirtSource) -> None:
+        daemon.held.add(P.DOMAIN_GET_XML_DESC)
+        with pytest.raises(DeadlineExceeded, match=r"DOMAIN_GET_XML_DESC within 0\.03 s"):
+            await source.describe(DOMAINS[0], 0.03)
+
+
+LIFECYCLE = P.DOMAIN_EVENT_CALLBACK_LIFECYCLE
+WEB = DOMAINS[0]
+
+
+class TestEvents:
+    @pytest.fixture
+    def events(self) -> list[DomainEvent]:
+        return []
+
+    @pytest.fixture
+    async def subscribed(self, daemon: FakeDaemon, source: LibvirtSource, events: list[DomainEvent]) -> LibvirtSource:
+        daemon.answers[P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY] = lambda event, _: (100 + event,)
+        await source.subscribe(events.append, DEADLINE)
+        return source
+
+    async def send(self, daemon: FakeDaemon, source: LibvirtSource, *messages: tuple[Procedure, bytes]) -> None:
+        """Have the daemon send messages; afterwards they have been read."""
+        for procedure, payload in messages:
+            daemon.clients[0].machine.message(procedure, payload)
+        daemon.clients[0].flush()
+        await source.domains(DEADLINE)
+
+    @pytest.mark.usefixtures("subscribed")
+    async def test_what_is_asked_for(self, daemon: FakeDaemon) -> None:
+        assert [asked.args for asked in daemon.calls(P.CONNECT_SUPPORTS_FEATURE)] == [(10,), (14,)]
+        registered = [asked.args for asked in daemon.calls(P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY)]
+        assert registered == [(0, None), (15, None), (19, None), (23, None), (27, None)]
+
+    @pytest.mark.parametrize(
+        ("procedure", "values", "lifecycle", "described"),
+        [
+            *((LIFECYCLE, (number, 0), True, number in (0, 2)) for number in range(10)),
+            (P.DOMAIN_EVENT_CALLBACK_DEVICE_ADDED, ("virtio-disk1",), False, True),
+            (P.DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED, ("net1",), False, True),
+            (P.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE, (1, None), False, True),
+            (P.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE, (2, "http://kubevirt.io"), False, True),
+            (P.DOMAIN_EVENT_NIC_MAC_CHANGE, ("net0", "52:54:00:00:00:00", "52:54:00:00:00:01"), False, True),
+        ],
+    )
+    async def test_what_they_say(
+        self,
+        daemon: FakeDaemon,
+        subscribed: LibvirtSource,
+        events: list[DomainEvent],
+        procedure: Procedure,
+        values: tuple[object, ...],
+        lifecycle: bool,
+        described: bool,
+    ) -> None:
+        await self.send(daemon, subscribed, (procedure, encode_values(procedure, 100, WEB, *values)))
+        assert events == [DomainEvent(WEB, lifecycle, described)]
+        assert events[0].domain.id == 3
+
+    async def test_others_say_nothing(
+        self, daemon: FakeDaemon, subscribed: LibvirtSource, events: list[DomainEvent]
+    ) -> None:
+        started = encode_values(LIFECYCLE, 100, WEB, 2, 0)
+        old = encode_values(P.DOMAIN_EVENT_LIFECYCLE, WEB, 2, 0)
+        unknown, closed = (319, started), (P.CONNECT_EVENT_CONNECTION_CLOSED, b"\0\0\0\1")
+        lies = ((LIFECYCLE, started[:-4]), (LIFECYCLE, started + b"\0\0\0\0"), (LIFECYCLE, b"\xff" * 80))
+        await self.send(daemon, subscribed, (P.DOMAIN_EVENT_LIFECYCLE, old), unknown, closed, *lies)
+        assert events == []
+        await self.send(daemon, subscribed, (LIFECYCLE, started))
+        assert events == [DomainEvent(WEB, lifecycle=True, described=True)]
+
+    async def test_a_daemon_that_cannot_filter_them(
+        self, daemon: FakeDaemon, source: LibvirtSource, events: list[DomainEvent]
+    ) -> None:
+        daemon.answers[P.CONNECT_SUPPORTS_FEATURE] = lambda feature: (feature != 14,)
+        await source.subscribe(events.append, DEADLINE)
+        assert not daemon.calls(P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY)
+
+    async def test_a_daemon_that_does_not_know_all_of_them(
+        self, daemon: FakeDaemon, source: LibvirtSource, events: list[DomainEvent]
+    ) -> None:
+        def register(event: int, _domain: Domain | None) -> tuple[int]:
+            if event > 23:
+                raise RemoteError(1, 7, f"unsupported event ID {event}")
+            return (event,)
+
+        daemon.answers[P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY] = register
+        await source.subscribe(events.append, DEADLINE)
+        await self.send(daemon, source, (LIFECYCLE, encode_values(LIFECYCLE, 0, WEB, 5, 1)))
+        assert events == [DomainEvent(WEB, lifecycle=True, described=False)]
+
+    async def test_a_driver_without_events(self, daemon: FakeDaemon, source: LibvirtSource) -> None:
+        daemon.answers[P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY] = NoSupport(3, 0, "no events here")
+        await source.subscribe(lambda _: None, DEADLINE)
+        assert await source.domains(DEADLINE) == list(DOMAINS)
+
+    async def test_subscribing_again(
+        self, daemon: FakeDaemon, subscribed: LibvirtSource, events: list[DomainEvent]
+    ) -> None:
+        others: list[DomainEvent] = []
+        await subscribed.subscribe(others.append, DEADLINE)
+        assert len(daemon.calls(P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY)) == 5
+        await self.send(daemon, subscribed, (LIFECYCLE, encode_values(LIFECYCLE, 0, WEB, 5, 1)))
+        assert (events, len(others)) == ([], 1)
+
+    async def test_the_deadline_is_for_all_of_it(self, daemon: FakeDaemon, source: LibvirtSource) -> None:
+        daemon.held.add(P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY)
+        with pytest.raises(DeadlineExceeded, match=r"REGISTER_ANY within 0\.03 s"):
+            await source.subscribe(lambda _: None, 0.03)
+        assert len(daemon.calls(P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY)) == 1
+
+    async def test_a_connection_that_is_lost(self, daemon: FakeDaemon, source: LibvirtSource) -> None:
+        await daemon.disconnect()
+        with pytest.raises(ConnectionLost):
+            await source.subscribe(lambda _: None, DEADLINE)
 
 
 async def test_closing_twice(source: LibvirtSource) -> None:

@@ -19,7 +19,7 @@ from domstats.sources.sim.source import SimSource
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.bulk.encoder import encode_reply
 from fast_time import clock, run_fast
-from scripted import LONG, Scripted, events
+from scripted import LONG, Scripted, device_names, events
 
 RUNNING, PAUSED, SHUTOFF = 1, 3, 5
 
@@ -28,13 +28,9 @@ def counters(record: Record) -> dict[str, int]:
     return {key: value for key, value in record.items() if kind_of(key) is Kind.COUNTER}
 
 
-def names_of(record: Record, prefix: str) -> list[str]:
-    return [value for key, value in record.items() if key.startswith(prefix) and key.endswith(".name")]
-
-
 def next_net(snapshot: Snapshot) -> str:
     """The vnet device that comes after all there are."""
-    return f"vnet{1 + max(int(name[4:]) for record in snapshot for name in names_of(record, 'net.'))}"
+    return f"vnet{1 + max(int(name[4:]) for record in snapshot for name in device_names(record, 'net.'))}"
 
 
 @pytest.mark.parametrize("parameters", ["domains=150", "domains=30&speed=100", "domains=30&time=1800000000&vcpus=5"])
@@ -161,21 +157,21 @@ def test_disks_and_interfaces_come_and_go(tmp_path: Path) -> None:
         )
         host = Scripted(tmp_path, script)
         first = (await host.stats())["backup-1"]
-        assert names_of(first, "block.") == ["vda", "vdb", "vdc"]
+        assert device_names(first, "block.") == ["vda", "vdb", "vdc"]
         await asyncio.sleep(10.0)
         without = (await host.stats())["backup-1"]
-        assert names_of(without, "block.") == ["vda", "vdc"]
+        assert device_names(without, "block.") == ["vda", "vdc"]
         assert without["block.count"] == 2
         assert without["block.1.path"] == first["block.2.path"]
         assert without["block.1.rd.reqs"] >= first["block.2.rd.reqs"] > 0
         assert without["block[vdc].capacity"] == first["block[vdc].capacity"]
         backing = (await host.stats("backup-1", flags=DomainFilter.BACKING)).records[0]
-        assert names_of(backing, "block.") == ["vda", "vda", "vdc", "vdc"]
+        assert device_names(backing, "block.") == ["vda", "vda", "vdc", "vdc"]
         assert backing["block.count"] == 4
         assert backing["block.3.path"] == "/var/lib/libvirt/images/base/backup-1-2.qcow2"
         await asyncio.sleep(10.0)
         attached = (await host.stats())["backup-1"]
-        assert names_of(attached, "block.") == ["vda", "vdb", "vdc"]
+        assert device_names(attached, "block.") == ["vda", "vdb", "vdc"]
         assert attached["block.1.rd.reqs"] == 0
         assert attached["block.1.path"] not in (first[f"block.{disk}.path"] for disk in range(3))
         assert attached["block.2.rd.reqs"] >= without["block.1.rd.reqs"]
@@ -183,16 +179,16 @@ def test_disks_and_interfaces_come_and_go(tmp_path: Path) -> None:
         nics = snapshot["router-1"]
         await asyncio.sleep(10.0)
         four = (await host.stats())["router-1"]
-        assert names_of(four, "net.") == [*names_of(nics, "net."), next_net(snapshot)]
+        assert device_names(four, "net.") == [*device_names(nics, "net."), next_net(snapshot)]
         assert (four["net.count"], four["net.3.rx.bytes"]) == (4, 0)
         assert four["net.0.rx.bytes"] > nics["net.0.rx.bytes"]
         await asyncio.sleep(10.0)
         three = (await host.stats())["router-1"]
-        assert names_of(three, "net.") == names_of(four, "net.")[1:]
+        assert device_names(three, "net.") == device_names(four, "net.")[1:]
         assert three["net.0.rx.bytes"] > four["net.1.rx.bytes"]
         assert three["net.2.rx.bytes"] > 0
         await asyncio.sleep(10.0)
-        assert names_of((await host.stats())["router-1"], "net.") == names_of(four, "net.")[1:3]
+        assert device_names((await host.stats())["router-1"], "net.") == device_names(four, "net.")[1:3]
 
     run_fast(work())
 
@@ -268,14 +264,14 @@ def test_hostile_names(tmp_path: Path) -> None:
         names = [domain.name for domain in snapshot.domains]
         assert len(set(names)) == 20
         assert set(NAMES) <= set(names)
-        assert names_of(snapshot.records[10], "block.")[0] in NAMES
+        assert device_names(snapshot.records[10], "block.")[0] in NAMES
         assert snapshot.records[10]["block.0.path"].startswith("/var/lib/libvirt/images/")
-        assert {*names_of(snapshot.records[12], "net.")} <= set(NAMES)
+        assert {*device_names(snapshot.records[12], "net.")} <= set(NAMES)
         assert ReplyDecoder().decode(encode_reply(snapshot)).domains == snapshot.domains
         await asyncio.sleep(10.0)
         named = await host.stats()
         assert [domain.name for domain in named.domains][:2] == ["\x1b[2J\n</b>", "\x1b[2J\n</b>-2"]
-        assert names_of(named.records[10], "block.") == ["\x1b[2J\n</b>", "\x1b[2J\n</b>-2", "\x1b[2J\n</b>-3"]
+        assert device_names(named.records[10], "block.") == ["\x1b[2J\n</b>", "\x1b[2J\n</b>-2", "\x1b[2J\n</b>-3"]
         assert [domain.uuid for domain in named.domains] == [domain.uuid for domain in snapshot.domains]
 
     run_fast(work())
@@ -291,7 +287,7 @@ def test_interfaces_without_names(tmp_path: Path) -> None:
         assert set(before) - set(after) == {"net.0.name", "net.1.name", "net.2.name"}
         assert after["net.2.rx.bytes"] >= before["net.2.rx.bytes"]
         assert "net.0.name" in snapshot["test-1"]
-        assert names_of(after, "block.") == ["vda"]
+        assert device_names(after, "block.") == ["vda"]
 
     run_fast(work())
 

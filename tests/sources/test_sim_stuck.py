@@ -217,8 +217,9 @@ def test_another_job_is_waited_for_and_then_passed(tmp_path: Path) -> None:
         host = Scripted(tmp_path, events("0; busy test-2", "100; answer test-2"))
         assert not is_whole((await host.stats("test-2", flags=NOWAIT))["test-2"])
         assert now() == 0.0
-        assert await host.occupied() == [], "the monitor is free"
         await asyncio.sleep(3.0)
+        assert await host.occupied(3.0) == ["test-2"], "a job holds it, although the monitor is free"
+        assert await host.occupied(3.5) == []
         info = host.source.control(await host.find("test-2"))
         assert info is not None
         assert (info.state, info.milliseconds) == (1, 3000)

@@ -97,12 +97,19 @@ SAMPLES: dict[Procedure, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: ((0, None), (7,)),
     P.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY: ((7,), ()),
     P.DOMAIN_EVENT_CALLBACK_LIFECYCLE: ((), (7, OFF, 5, 1)),
+    P.DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED: ((), (8, TEST, "virtio-disk1")),
     P.CONNECT_GET_ALL_DOMAIN_STATS: (([TEST, OFF], 0, 1 << 31), (BULK,)),
+    P.DOMAIN_EVENT_CALLBACK_DEVICE_ADDED: ((), (9, TEST, "net1")),
     P.CONNECT_REGISTER_CLOSE_CALLBACK: ((), ()),
     P.CONNECT_UNREGISTER_CLOSE_CALLBACK: ((), ()),
     P.CONNECT_EVENT_CONNECTION_CLOSED: ((), (2,)),
+    P.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE: ((), (10, OFF, 2, "http://openstack.org/xmlns/libvirt/nova/1.1")),
     P.CONNECT_SET_IDENTITY: (([TypedParameter("user-name", ParamType.STRING, "root")], 0), ()),
+    P.DOMAIN_EVENT_NIC_MAC_CHANGE: ((), (11, TEST, "net0", "52:54:00:00:00:00", "52:54:00:00:00:01")),
 }
+
+NEW = Domain("described-17433", "023e6619-925b-5106-b02c-dfaf08a5e37f", 25)
+NEW_BYTES = "0000000f 6465736372696265642d3137343333 00 023e6619925b5106b02cdfaf08a5e37f 00000019"
 
 CAPTURED_ARGS: list[tuple[Procedure, tuple[Any, ...], str]] = [
     (P.CONNECT_OPEN, ("qemu:///system", 1), "00000001 0000000e 71656d753a2f2f2f73797374656d0000 00000001"),
@@ -116,6 +123,26 @@ CAPTURED_REPLIES: list[tuple[Procedure, Any, str]] = [
     ),
     (P.AUTH_LIST, [0], "00000001 00000000"),
     (P.CONNECT_GET_TYPE, "QEMU", "00000004 51454d55"),
+    (P.DOMAIN_EVENT_CALLBACK_LIFECYCLE, (0, NEW, 2, 0), f"00000000 {NEW_BYTES} 00000002 00000000"),
+    (
+        P.DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED,
+        (1, NEW, "scsi0-0-0-1"),
+        f"00000001 {NEW_BYTES} 0000000b 73637369302d302d302d31 00",
+    ),
+    (
+        P.DOMAIN_EVENT_CALLBACK_DEVICE_ADDED,
+        (2, NEW, "scsi0-0-0-1"),
+        f"00000002 {NEW_BYTES} 0000000b 73637369302d302d302d31 00",
+    ),
+    (P.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE, (3, NEW, 1, None), f"00000003 {NEW_BYTES} 00000001 00000000"),
+    (
+        P.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE,
+        (3, NEW, 2, "http://example.org/application"),
+        (
+            f"00000003 {NEW_BYTES} 00000002 00000001 0000001e"
+            "687474703a2f2f6578616d706c652e6f72672f6170706c69636174696f6e 0000"
+        ),
+    ),
 ]
 
 

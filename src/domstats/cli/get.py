@@ -15,6 +15,7 @@ import click
 
 from domstats.catalog.groups import GROUPS, group_bits
 from domstats.cli.console import EXIT_CODES, Exit, put, say, terminal_width
+from domstats.cli.progress import ProgressLine
 from domstats.errors import DeadlineExceeded, UnknownDomain
 from domstats.formats.options import Options
 from domstats.formats.registry import FORMATS
@@ -181,6 +182,7 @@ async def _ask(question: _Question) -> _Answer:
             raise DeadlineExceeded("what was asked", question.deadline)
         return seconds
 
+    progress = ProgressLine()
     try:
         async with aio.connect(question.uri, deadline=question.deadline) as host:
             async with asyncio.timeout(left()):
@@ -192,13 +194,18 @@ async def _ask(question: _Question) -> _Answer:
             rate_groups = question.groups & RATE_GROUPS if question.groups else RATE_GROUPS
             if question.interval and rate_groups:
                 filters = question.filters & ~DomainFilter.ENFORCE  # these groups were not asked for by name
-                before = await host.stats(which, rate_groups, filters=filters, deadline=left())
+                half = (left() - question.interval) / 2  # the other is for the poll that is shown
+                before = await host.stats(which, rate_groups, filters=filters, deadline=half, progress=progress)
                 await asyncio.sleep(question.interval)
-            snapshot = await host.stats(which, question.groups, filters=question.filters, deadline=left())
+            snapshot = await host.stats(
+                which, question.groups, filters=question.filters, deadline=left(), progress=progress
+            )
     except DeadlineExceeded as error:
         raise DeadlineExceeded(error.during, question.deadline, error.advice) from None
     except TimeoutError:
         raise DeadlineExceeded("the search for the domains", question.deadline) from None
+    finally:
+        progress.done()
     if question.filters in _ALL_WAYS:
         missing += [f"domain {domain.name!r} has just gone" for domain in domains if domain.uuid not in snapshot]
     return _Answer(snapshot, before, missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domstats.collector.completeness import half_groups
 from domstats.model.sampling import Status
 
 if TYPE_CHECKING:
@@ -13,22 +14,11 @@ if TYPE_CHECKING:
 def explain(record: Record) -> str:
     """A line about a record that is not fresh."""
     what = f"domain {record.domain.name!r} is {record.status.label}"
-    old = f"its values are up to {record.age:.1f} s old"
+    shown = f"shown are {', '.join(record.ages) or 'no values'}, up to {record.age:.1f} s old"
     if record.status is Status.PARTIAL:
-        groups = incomplete_groups(record)
+        groups = half_groups(record.layout.shape)
         missing = f"incomplete: {', '.join(groups)}" if groups else "values it had before are missing"
-        return f"{what}: another job holds the guest; {missing}"
+        return f"{what}: another job holds the guest, or libvirt failed to ask it; {missing}"
     if record.status is Status.BLOCKED:
-        return f"{what}: its QEMU does not answer; {old}"
-    return f"{what}: not obtained; {old}" if record.status is Status.STALE else what
-
-
-def incomplete_groups(record: Record) -> list[str]:
-    """The groups of which only the part is there that needs no answer of the guest's monitor."""
-    slots = record.layout.shape.slots
-    disks = [key.removesuffix("name") for key in slots if key.startswith("block.") and key.endswith(".name")]
-    incomplete = {
-        "balloon": "balloon.maximum" in slots and "balloon.rss" not in slots,
-        "block": bool(disks) and not any(f"{disk}rd.reqs" in slots for disk in disks),
-    }
-    return [group for group, lacking in incomplete.items() if lacking]
+        return f"{what}: its QEMU does not answer; {shown}"
+    return f"{what}: not obtained in time; {shown}" if record.status is Status.STALE else what

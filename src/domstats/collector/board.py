@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from domstats.catalog.groups import GROUP_NAMES, GROUPS
+from domstats.model.description import Description
 from domstats.model.domain import Domain
+from domstats.model.layout import Shape
 from domstats.model.merge import ALL_GROUPS, Merger, Part
 from domstats.model.sampling import Sampling, Status
 from domstats.model.snapshot import Snapshot
@@ -20,33 +22,55 @@ MONITOR = ALL_GROUPS & ~FREE
 """Bits of those it asks the guest's monitor or waits for its job to fill, and of what a newer libvirt may bring."""
 
 
+Parts = tuple[Part, ...]
+
+
 @dataclass
 class Row:
     """One domain."""
 
     domain: Domain
-    free: Part
-    """From the last call for all domains."""
-    monitor: Part | None = None
-    """From the last reply that had it."""
+    parts: Parts = ()
+    """From where each group came last; no group is in two of them."""
+    previous: Parts = ()
+    """And the time before."""
     partial: bool = False
     """The last reply lacked what the monitor gives."""
     blocked: bool = False
     gone: bool = False
 
-    def parts(self) -> tuple[Part, ...]:
-        """Who the domain is comes from the call for all, so that stands first."""
-        return (self.free,) if self.monitor is None else (self.free, self.monitor)
+    def take(self, part: Part) -> None:
+        """These groups have come anew."""
+        self.parts, replaced = _put(self.parts, part)
+        for each in replaced:
+            self.previous, _ = _put(self.previous, each)
+
+    def has(self, groups: int) -> bool:
+        """Whether all of these groups (bits) have come."""
+        return not groups & ~sum(part.groups for part in self.parts)
+
+
+def _put(parts: Parts, new: Part) -> tuple[Parts, Parts]:
+    """The parts with a new one in the place of what they had of its groups; and what that was."""
+    for number, part in enumerate(parts):
+        if part.groups == new.groups:  # as it is from poll to poll
+            return (*parts[:number], new, *parts[number + 1 :]), (part,)
+    kept = [replace(part, groups=part.groups & ~new.groups) for part in parts if part.groups & ~new.groups]
+    replaced = [replace(part, groups=part.groups & new.groups) for part in parts if part.groups & new.groups]
+    return (*kept, new), tuple(replaced)
+
+
+Picture = Sequence[tuple[Domain, Parts]]
+"""Of which parts the record of each domain is made."""
 
 
 class Board:
     """The rows of a host, in the order the domains were first seen."""
 
-    def __init__(self, merger: Merger | None = None) -> None:
-        """`merger`: one that has made such snapshots before, and knows their layouts."""
+    def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         """By UUID."""
-        self._merger = merger or Merger()
+        self._merger = Merger()
 
     def see_all(self, snapshot: Snapshot, groups: int) -> list[str]:
         """A reply to the call for all domains: who is there, with the groups (bits) of it that were asked for.
@@ -55,36 +79,50 @@ class Board:
         """
         before, self.rows = self.rows, {}
         ended: list[str] = []
-        seen = {domain.uuid: position for position, domain in enumerate(snapshot.domains)}
+        seen = {record.domain.uuid: record.domain for record in snapshot.layout.records}
         for uuid, row in before.items():
             if uuid not in seen:
                 row.gone = True
-            if uuid not in seen or snapshot.domains[seen[uuid]].id != row.domain.id:
+            if uuid not in seen or seen[uuid].id != row.domain.id:
                 ended.append(uuid)
             self.rows[uuid] = row
-        for domain, position in zip(snapshot.domains, range(len(snapshot)), strict=True):
-            part = Part(snapshot, position, groups)
-            known = self.rows.get(domain.uuid)
-            if known is None or domain.uuid in ended:  # of another run of the guest nothing is left to show
-                self.rows[domain.uuid] = Row(domain, part)
-            else:
-                known.domain, known.free, known.gone = domain, part, False
+        another_run = set(ended)
+        for position, record in enumerate(snapshot.layout.records):
+            domain = record.domain
+            row = self.rows.get(domain.uuid) or Row(domain)
+            if domain.uuid in another_run:  # of another run of the guest nothing is left to show
+                row = Row(domain)
+            elif domain != row.domain:
+                row.domain = replace(domain, info=row.domain.info)
+            row.gone = False
+            row.take(Part(snapshot, position, groups))
+            self.rows[domain.uuid] = row
         return ended
 
-    def see(self, snapshot: Snapshot, status: npt.NDArray[np.uint8]) -> list[str]:
-        """A reply with the groups that need the monitor. The UUIDs of the domains that answered in full."""
+    def see(self, snapshot: Snapshot, status: npt.NDArray[np.uint8], groups: int = MONITOR) -> list[str]:
+        """A reply with these groups (bits), which need the monitor. The UUIDs of the domains that answered in full."""
         full: list[str] = []
-        for position, domain in enumerate(snapshot.domains):
-            row = self.rows.get(domain.uuid)
-            if row is None or row.domain.id != domain.id:
+        partial = (status == Status.PARTIAL).tolist()
+        for position, record in enumerate(snapshot.layout.records):
+            row = self.rows.get(record.domain.uuid)
+            if row is None or row.domain.id != record.domain.id:
                 continue  # it has gone, or been started anew, since it was asked
-            row.partial = bool(status[position] == Status.PARTIAL)
-            if not row.partial:
-                full.append(domain.uuid)
+            row.partial = partial[position]
+            part = Part(snapshot, position, groups)
+            if row.partial:
+                part = replace(part, groups=_not_less(row, part))
+            else:
+                full.append(record.domain.uuid)
                 row.blocked = False
-            if not row.partial or row.monitor is None:
-                row.monitor = Part(snapshot, position, MONITOR)
+            if part.groups:
+                row.take(part)
         return full
+
+    def fail(self, uuids: Iterable[str]) -> None:
+        """libvirt could not say what was asked of these."""
+        for uuid in uuids:
+            if uuid in self.rows:
+                self.rows[uuid].partial = True
 
     def block(self, uuids: Iterable[str]) -> None:
         """These guests, and no others, do not answer."""
@@ -92,46 +130,86 @@ class Board:
         for uuid, row in self.rows.items():
             row.blocked = uuid in blocked
 
-    def snapshot(self, time: float, asked: int, fresh_for: float, host_cpus: int | None) -> Snapshot:
+    def describe(self, uuid: str, info: Description) -> None:
+        """What the definition of a domain says; nothing if the domain has gone."""
+        row = self.rows.get(uuid)
+        if row is not None and row.domain.info != info:
+            row.domain = replace(row.domain, info=info)
+
+    def snapshot(
+        self, time: float, asked: int, fresh_for: npt.NDArray[np.float64], host_cpus: int | None, *, gone: bool = True
+    ) -> Snapshot:
         """All that is known, as of `time` (seconds since the epoch).
 
-        `asked`: the groups (bits) that should be there; a record with one older than `fresh_for` seconds is stale.
-        Domains that are gone are in it for the last time.
+        `asked`: the groups (bits) that should be there; a record is stale with one that is older than its seconds in
+        `fresh_for`, a number for each of GROUP_NAMES. Domains that are gone are in it for the last time, or, without
+        `gone`, are not.
         """
-        rows = list(self.rows.values())
-        layout, values = self._merger.merge([row.parts() for row in rows])
-        sampling = _sampling(rows)
+        rows = [row for row in self.rows.values() if gone or not row.gone]
+        layout, values = self._merger.merge([row.domain for row in rows], [row.parts for row in rows])
+        sampling = _sampling([row.parts for row in rows])
         old = ~(time - sampling.times <= fresh_for)  # a time that is not known is old, too
         wanted = np.array([asked >> bit & 1 for bit in range(len(GROUP_NAMES))], np.bool_)
-        stale = set(np.flatnonzero((old & wanted).any(axis=1)).tolist())
-        status = [_status(row, number in stale) for number, row in enumerate(rows)]
-        sampling.status[:] = status
+        sampling.status[(old & wanted).any(axis=1)] = Status.STALE
+        for number, row in enumerate(rows):
+            if row.gone or row.blocked or row.partial:
+                sampling.status[number] = _status(row)
         self.rows = {uuid: row for uuid, row in self.rows.items() if not row.gone}
         return Snapshot(layout, values, time, sampling, host_cpus)
 
+    def previous(self) -> Picture:
+        """Of each domain on the board, every group as it came the time before; `develop` makes a snapshot of it."""
+        return [(row.domain, row.previous) for row in self.rows.values()]
 
-def _status(row: Row, stale: bool) -> Status:
+    def develop(self, picture: Picture, time: float, host_cpus: int | None) -> Snapshot:
+        """What `previous` gave, as a snapshot with the time given; every status is fresh."""
+        layout, values = self._merger.merge([domain for domain, _ in picture], [parts for _, parts in picture])
+        return Snapshot(layout, values, time, _sampling([parts for _, parts in picture]), host_cpus)
+
+
+def _status(row: Row) -> Status:
     if row.gone:
         return Status.GONE
-    if row.blocked:
-        return Status.BLOCKED
-    if row.partial:
-        return Status.PARTIAL
-    return Status.STALE if stale else Status.FRESH
+    return Status.BLOCKED if row.blocked else Status.PARTIAL
 
 
-def _sampling(rows: Sequence[Row]) -> Sampling:
+def _not_less(row: Row, part: Part) -> int:
+    """The groups of a reply that lacks some that have no fewer keys in it than are known already."""
+    there = _keys_by_group(part.snapshot.layout.records[part.position].shape)
+    chosen = 0
+    for known in row.parts:
+        before = _keys_by_group(known.snapshot.layout.records[known.position].shape)
+        for group in range(len(GROUP_NAMES)):
+            if part.groups & known.groups & 1 << group and before.get(group, set()) <= there.get(group, set()):
+                chosen |= 1 << group
+    never_seen = part.groups & ~sum(known.groups for known in row.parts)
+    return chosen | never_seen & sum(1 << group for group in there)
+
+
+def _keys_by_group(shape: Shape) -> dict[int, set[str]]:
+    found: dict[int, set[str]] = {}
+    for key, group in zip(shape.keys, shape.groups, strict=True):
+        found.setdefault(group, set()).add(key)
+    return found
+
+
+def _sampling(rows: Sequence[Sequence[Part]]) -> Sampling:
     """When and from where each group of each row came; every status fresh."""
     times = np.full((len(rows), len(GROUP_NAMES)), np.nan)
     uncertainty = np.zeros_like(times)
     sources = np.zeros(times.shape, np.uint8)
     names: dict[str, int] = {}
+    pieces: dict[int, tuple[Snapshot, list[tuple[int, int, int]]]] = {}
+    for number, parts in enumerate(rows):
+        for part in parts:
+            _, places = pieces.setdefault(id(part.snapshot), (part.snapshot, []))
+            places.append((number, part.position, part.groups))
     columns = np.arange(len(GROUP_NAMES))
-    for number, row in enumerate(rows):
-        for part in row.parts():
-            here = part.groups >> columns & 1 == 1
-            sampling = part.snapshot.sampling
-            times[number, here] = sampling.times[part.position, here]
-            uncertainty[number, here] = sampling.uncertainty[part.position, here]
-            sources[number, here] = names.setdefault(sampling.source_names[0], len(names))
+    for snapshot, places in pieces.values():
+        here, there, groups = np.array(places, np.int64).T
+        row_of, column = np.nonzero(groups[:, np.newaxis] >> columns & 1)
+        to, origin, sampling = (here[row_of], column), (there[row_of], column), snapshot.sampling
+        times[to] = sampling.times[origin]
+        uncertainty[to] = sampling.uncertainty[origin]
+        sources[to] = names.setdefault(sampling.source_names[0], len(names))
     return Sampling(np.zeros(len(rows), np.uint8), times, sources, tuple(names) or ("",), uncertainty)

@@ -14,6 +14,7 @@ class _Stuck:
     looks: int = 0
     next_look: float = 0.0
     held_by_us: bool = False
+    stopped: bool = False
 
 
 class Breaker:
@@ -43,9 +44,25 @@ class Breaker:
             self._stuck[uuid].held_by_us = False
             self._stuck[uuid].next_look = now
 
+    def stopped(self, uuids: set[str], now: float) -> None:
+        """The processes of these guests, and of no others, are stopped: one that goes on may be asked at once."""
+        for uuid in uuids:
+            self.trip(uuid, now, held_by_us=False)
+        for uuid, stuck in self._stuck.items():
+            if stuck.stopped and uuid not in uuids:
+                stuck.next_look = now
+            stuck.stopped = uuid in uuids
+
     def due(self, now: float) -> list[str]:
-        """The stuck guests it is time to look at; each is then due again after its back-off."""
-        found = [uuid for uuid, stuck in self._stuck.items() if stuck.next_look <= now]
+        """The stuck guests it is time to look at; each is then due again after its back-off.
+
+        Not those that are stopped, which cannot answer, unless our own call holds their job.
+        """
+        found = [
+            uuid
+            for uuid, stuck in self._stuck.items()
+            if stuck.next_look <= now and (stuck.held_by_us or not stuck.stopped)
+        ]
         for uuid in found:
             stuck = self._stuck[uuid]
             stuck.looks += 1

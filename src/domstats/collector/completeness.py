@@ -53,7 +53,7 @@ def _is_complete(record: RecordLayout, last: _Last | None) -> bool:
     if domain.id is None:
         return True
     if last is None or last[0] != domain.id:
-        return _has_monitor_part(shape)
+        return not half_groups(shape)
     return shape is last[1] or _only_devices_left(last[1], shape)
 
 
@@ -65,13 +65,15 @@ def _only_devices_left(before: Shape, now: Shape) -> bool:
     return not devices & there
 
 
-def _has_monitor_part(shape: Shape) -> bool:
-    """Whether the groups that have a part that needs no monitor have the other part too."""
-    found: bool | None = shape.derived.get("has_monitor_part")
+def half_groups(shape: Shape) -> list[str]:
+    """The groups of which only the part is there that needs no answer of the guest's monitor."""
+    found: list[str] | None = shape.derived.get("half_groups")
     if found is None:
         slots = shape.slots
-        balloon = "balloon.maximum" not in slots or "balloon.rss" in slots
         disks = {key.rpartition(".")[0] for key in slots if key.startswith("block.") and key.endswith(".name")}
-        block = not disks or any(f"{disk}.rd.reqs" in slots for disk in disks)
-        found = shape.derived["has_monitor_part"] = balloon and block
+        half = {
+            "balloon": "balloon.maximum" in slots and "balloon.rss" not in slots,
+            "block": bool(disks) and not any(f"{disk}.rd.reqs" in slots for disk in disks),
+        }
+        found = shape.derived["half_groups"] = [group for group, lacking in half.items() if lacking]
     return found

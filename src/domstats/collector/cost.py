@@ -24,6 +24,10 @@ class Cost:
     """A call's seconds count in equal parts for the groups it asked."""
     seconds_by_domain: dict[str, float] = field(default_factory=dict)
     """By UUID; a call's seconds count in equal parts for the domains it asked."""
+    sweeps: int = 0
+    """Over all guests, for the groups that need them."""
+    sweep_seconds: float = 0.0
+    """In which calls of the last sweep were under way."""
     hung_calls: int = 0
     """Calls whose answer is late, now."""
     hung_total: int = 0
@@ -40,6 +44,11 @@ class Cost:
         for domain in domains:
             spent = self.seconds_by_domain.get(domain.uuid, 0.0)
             self.seconds_by_domain[domain.uuid] = spent + seconds / len(domains)
+
+    def add_sweep(self, seconds: float) -> None:
+        """A sweep is over; so long were calls of it under way."""
+        self.sweeps += 1
+        self.sweep_seconds = seconds
 
     def forget(self, uuid: str) -> None:
         """A domain is gone."""

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
-from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
 
 MAX_HUNG = 6
@@ -26,7 +26,7 @@ Opener = Callable[[], Awaitable[Source]]
 class HungCall:
     """A call whose answer is late; it goes on in libvirtd."""
 
-    task: asyncio.Future[Snapshot]
+    task: asyncio.Future[Any]
     source: Source
     suspects: Sequence[Domain]
     """Those it hangs on, as far as known."""
@@ -49,6 +49,11 @@ class Lanes:
         """Whether one more call that hangs would be the last allowed: then only guests known to answer are asked."""
         return len(self.hung) >= self.max_hung - 1
 
+    @property
+    def full(self) -> bool:
+        """Whether so many calls hang that nothing may be asked."""
+        return len(self.hung) >= self.max_hung
+
     async def take(self) -> Source:
         """A connection for one call, as soon as there may be one. Then say `give`, or `hang`.
 
@@ -60,8 +65,7 @@ class Lanes:
             try:
                 await turn
             finally:
-                if turn in self._waiting:
-                    self._waiting.remove(turn)
+                self._waiting.remove(turn)
         self._busy += 1
         try:
             while self._free:

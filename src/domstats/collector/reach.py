@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import time
-from collections.abc import Callable
 
 from domstats.collector.breaker import Breaker
 from domstats.collector.completeness import Completeness
 from domstats.collector.cost import Cost
-from domstats.collector.lanes import MAX_HUNG, HungCall, Lanes, Opener, close
+from domstats.collector.lanes import MAX_HUNG, HungCall, Lanes, close
 from domstats.collector.slicing import Slicer
+from domstats.errors import ConnectionLost
 from domstats.sources import Source
 
 LANES_A_CPU, LANES_MAX = 2, 8
 """1,024 guests on 2 processors: 13.7 s over one connection, 8.1 over 2, 6.0 over 4, 6.7 over 8."""
+OPENING = 5.0
+"""Seconds that opening one more connection may take; it takes libvirtd 3 ms."""
 
 
 class Reach:
@@ -22,42 +24,86 @@ class Reach:
 
     def __init__(
         self,
-        opener: Opener,
+        first: Source,
         *,
         width: int | None = None,
         max_hung: int = MAX_HUNG,
-        stopped: Callable[[], set[str]] = set,
-        first: Source | None = None,
+        sees_processes: bool = True,
     ) -> None:
-        """`stopped` gives the UUIDs of guests that cannot answer now; `first` is a connection that is open already."""
-        self.stopped = stopped
-        self.lanes = Lanes(opener, width or min(LANES_MAX, LANES_A_CPU * (os.cpu_count() or 1)), max_hung, self._late)
+        """`first`: an open connection, which opens the others. `width`: how many calls there are at a time.
+
+        `sees_processes`: whether the processes of the guests may be looked at.
+        """
+        self._sees_processes = sees_processes
+        width = width or min(LANES_MAX, LANES_A_CPU * (os.cpu_count() or 1))
+        self.lanes = Lanes(self._open, width, max_hung, self._late)
         self.breaker, self.slicer, self.completeness, self.cost = Breaker(), Slicer(), Completeness(), Cost()
-        self._opener, self._main = opener, first
+        self._main = first
+        self._opening = asyncio.Lock()
+        self._closed = False
+
+    @property
+    def uri(self) -> str:
+        """The URI it was reached by."""
+        return self._main.uri
+
+    @property
+    def cpus(self) -> int | None:
+        """Number of the host's processors, or None where it is not known."""
+        return self._main.cpus
+
+    @property
+    def speed(self) -> float:
+        """Seconds that pass on `clock` in a real one."""
+        return self._main.speed
+
+    @property
+    def instant(self) -> bool:
+        """Whether no guest ever keeps anybody waiting."""
+        return self._main.instant
+
+    def clock(self) -> float:
+        """The host's time, in seconds since the epoch."""
+        return self._main.clock()
+
+    def stopped(self) -> set[str]:
+        """UUIDs of the guests that cannot answer now, as far as that can be seen without asking them."""
+        return self._main.stopped() if self._sees_processes else set()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the host has to be connected to anew."""
+        return self._main.lost
 
     async def main(self) -> Source:
-        """The connection for calls that wait for no guest. Raises what opening one raises."""
-        if self._main is not None and self._main.lost:
-            await close(self._main)
-            self._main = None
-            self.cost.reconnects += 1
-        if self._main is None:
-            self._main = await self._opener()
+        """The connection for calls that wait for no guest; a new one if it is lost. Raises what opening one raises."""
+        if self._closed:
+            raise ConnectionLost("the connection was closed")
+        async with self._opening:
+            if self._main.lost:
+                source = await self._main.another(OPENING)
+                await close(self._main)
+                self._main = source
+                self.cost.reconnects += 1
         return self._main
+
+    async def _open(self) -> Source:
+        return await self._main.another(OPENING)
 
     def hung(self, call: HungCall) -> None:
         """A call is late, and its suspects are why."""
         self.cost.hung_total += 1
+        self.cost.hung_calls = len(self.lanes.hung)
         for domain in call.suspects:
-            self.breaker.trip(domain.uuid, time.monotonic(), held_by_us=True)
+            self.breaker.trip(domain.uuid, asyncio.get_running_loop().time(), held_by_us=True)
 
     def _late(self, call: HungCall) -> None:
+        self.cost.hung_calls = len(self.lanes.hung)
         for domain in call.suspects:
-            self.breaker.released(domain.uuid, time.monotonic())
+            self.breaker.released(domain.uuid, asyncio.get_running_loop().time())
 
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
+        self._closed = True
         await self.lanes.close()
-        if self._main is not None:
-            await close(self._main)
-            self._main = None
+        await close(self._main)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 
-from domstats.catalog.groups import GROUPS
-from domstats.collector.board import FREE, Board
+import numpy as np
+import numpy.typing as npt
+
+from domstats.catalog.groups import GROUP_NAMES, GROUPS
+from domstats.collector.board import FREE, MONITOR, Board
+from domstats.collector.lanes import HungCall
 from domstats.collector.reach import Reach
-from domstats.collector.sweep import FOR_EVER, Answer, Asking, Sweep
+from domstats.collector.sweep import FOR_EVER, LATE, UNREACHED, Answer, Asking, Slice, Sweep
+from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
+from domstats.model.merge import without_old_groups
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
 
@@ -20,81 +26,210 @@ KNOWN = (1 << len(GROUPS)) - 1
 HOW = DomainFilter.NOWAIT | DomainFilter.BACKING | DomainFilter.ENFORCE
 """The flags that say how to ask; the others choose domains, which is over once there is a row for each."""
 
+MERGING, MERGING_MAX = 0.05, 0.25
+"""Part of the time, and seconds at most, that are kept for making a snapshot of what has come."""
 
-class Question:
-    """Some groups of the domains of a host, and the board of what is known of them."""
+NEWCOMERS_MAX = 10.0
+"""Seconds that asking those may take who came between two sweeps."""
+
+Progress = Callable[[int, int], None]
+"""Told of how many domains the sweep has heard, and of how many it asks."""
+
+
+class RollCall:
+    """The call for all domains: who is there, with the groups that need no guest."""
 
     def __init__(self, reach: Reach, board: Board, groups: int, flags: DomainFilter) -> None:
-        """`groups`: bits of StatsGroup; 0 for all."""
-        self.board = board
+        """`groups`: bits of FREE, or none."""
         self.host_cpus: int | None = None
-        self._reach = reach
-        self._free = groups & FREE if groups else FREE
-        self._monitor = groups & ~FREE if groups else EVERY_BIT & ~FREE
-        # Without groups nothing is asked for by name, so there is nothing to insist on.
-        self._flags = flags if groups else flags & ~DomainFilter.ENFORCE
+        self._reach, self._board, self._groups, self._flags = reach, board, groups, flags
 
-    async def refresh(self, domains: Sequence[Domain], seconds: float) -> None:
-        """Learn which domains there are, with the groups that need no guest; `domains`: only these, all if empty.
+    async def ask(self, domains: Sequence[Domain], seconds: float) -> None:
+        """Learn which domains there are; `domains`: only these, all if empty.
 
         Raises DeadlineExceeded, ConnectError and its kinds, ConnectionLost, or what libvirt reports.
         """
         reach = self._reach
+        now = asyncio.get_running_loop().time
+        began = now()
         source = await reach.main()
-        received, began = source.received, time.monotonic()
-        bits = self._free or StatsGroup.STATE  # something has to be asked for, to see who is there
-        # Whether a group can be had is for the guests' groups to say, if there are any.
-        flags = self._flags & ~DomainFilter.ENFORCE if not self._free else self._flags
-        snapshot = await source.stats(domains, bits, flags, seconds)
-        reach.cost.add_call(bits, snapshot.domains, time.monotonic() - began, source.received - received)
+        received, asked = source.received, now()
+        bits = self._groups or StatsGroup.STATE  # something has to be asked for, to see who is there
+        snapshot = await source.stats(domains, bits, self._flags, max(0.0, seconds - (asked - began)))
+        reach.cost.add_call(bits, snapshot.domains, now() - asked, source.received - received)
         self.host_cpus = snapshot.host_cpus
-        for uuid in self.board.see_all(snapshot, self._free):
+        for uuid in self._board.see_all(snapshot, self._groups):
             reach.breaker.reset(uuid)
             reach.slicer.forget(uuid)
             reach.cost.forget(uuid)
 
-    async def sweep(self, seconds: float, *, spread: float = 0.0) -> None:
-        """Ask every guest that seems able to answer for the groups that need it, for at most so many seconds.
+
+class GuestCall:
+    """The calls for the groups that need the guests."""
+
+    def __init__(self, reach: Reach, board: Board, groups: int, flags: DomainFilter) -> None:
+        """`groups`: bits, of any groups but those of FREE."""
+        self._reach, self._board, self._groups, self._flags = reach, board, groups, flags & HOW
+        # Of the board's groups; that of keys whose prefix is not known comes with those that are not known.
+        self.mask = groups & MONITOR & KNOWN | (MONITOR & ~KNOWN if groups & ~KNOWN else 0)
+        self.heard = self.asked = 0
+        """Of this sweep, or the last: how many domains have been heard, of how many."""
+        self.cost = 0.0
+        """Seconds of libvirtd's time that the last sweep took."""
+        self._busy = 0.0
+        self._swept = False
+        self._asked_newcomers: set[str] = set()
+        """UUIDs of the newcomers that are being asked."""
+        self._progress: Progress | None = None
+        self._asking = Asking(self._ask, self._occupied, self._answered, self._failed, self._hung, self._trusted)
+
+    async def sweep(self, seconds: float, *, spread: float = 0.0, progress: Progress | None = None) -> None:
+        """Ask every guest that seems able to answer, for at most so many seconds.
 
         `spread`: seconds over which to begin the calls. Raises what libvirt reports of the question itself.
         """
-        if not self._monitor:
-            return
-        breaker, rows = self._reach.breaker, self.board.rows
-        now = time.monotonic()
-        stopped = self._reach.stopped()
-        for uuid in stopped & rows.keys():
-            breaker.trip(uuid, now, held_by_us=False)
-        due = {uuid for uuid in breaker.due(now) if uuid not in stopped and not breaker.held_by_us(uuid)}
+        reach, rows, now = self._reach, self._board.rows, asyncio.get_running_loop().time
+        began = now()
+        reach.breaker.stopped({uuid for uuid in reach.stopped() if uuid in rows}, began)
+        self._block()
         there = [row.domain for row in rows.values() if not row.gone]
-        healthy = [domain for domain in there if domain.uuid not in breaker]
-        slices = self._reach.slicer.slices(healthy, self._reach.lanes.width)
-        slices += [[domain] for domain in there if domain.uuid in due]
-        asking = Asking(self._ask, self._occupied, self._answered, self._reach.hung, self._trusted)
+        slices = await self._looks(there)
+        slices += self._slices([domain for domain in there if domain.uuid not in reach.breaker])
+        self._progress, self.heard, self.asked = progress, 0, sum(len(each.domains) for each in slices)
+        self._busy = 0.0
+        self._tell(0)
+        sweep = Sweep(reach.lanes, self._asking)
         try:
-            await Sweep(self._reach.lanes, asking).run(slices, seconds, spread=spread)
+            await sweep.run(slices, seconds - (now() - began), spread=spread)
         finally:
-            self.board.block(uuid for uuid in rows if uuid in breaker)
+            self._swept = True
+            self._block()
+            # Calls side by side share its processors; calls that were apart had them for themselves.
+            self.cost = min(sweep.seconds, self._busy / min(reach.lanes.width, reach.cpus or 1))
+            reach.cost.add_sweep(sweep.seconds)
 
-    def snapshot(self, at: float, fresh_for: float) -> Snapshot:
-        """All that is known, as of this time (seconds since the epoch); see Board.snapshot."""
-        return self.board.snapshot(at, (self._free | self._monitor) & KNOWN, fresh_for, self.host_cpus)
+    @property
+    def newcomers(self) -> list[Domain]:
+        """Those who came when the first sweep was over, and have not been asked yet."""
+        if not self._swept:
+            return []
+        return [
+            row.domain
+            for uuid, row in self._board.rows.items()
+            if not row.has(self.mask)
+            and not row.gone
+            and uuid not in self._reach.breaker
+            and uuid not in self._asked_newcomers
+        ]
 
-    async def _ask(self, source: Source, domains: Sequence[Domain]) -> Snapshot:
-        return await source.stats(domains, self._monitor, self._flags & HOW, FOR_EVER)
+    async def ask_newcomers(self) -> None:
+        """Ask these, and nobody else."""
+        chosen = self.newcomers
+        self._asked_newcomers.update(domain.uuid for domain in chosen)
+        try:
+            await Sweep(self._reach.lanes, self._asking).run(self._slices(chosen), NEWCOMERS_MAX)
+        finally:
+            self._asked_newcomers.difference_update(domain.uuid for domain in chosen)
+            self._block()
+
+    def _slices(self, domains: Sequence[Domain]) -> list[Slice]:
+        reach = self._reach
+        cut = [list(domains)] if reach.instant else reach.slicer.slices(domains, reach.lanes.width)
+        return [Slice(each) for each in cut if each]
+
+    async def _looks(self, there: Sequence[Domain]) -> list[Slice]:
+        """Slices of one stuck guest each, of those it is time to look at.
+
+        Where somebody holds the guest's job, NOWAIT passes it. Where nobody does, control info says so, and then it
+        seems to answer again.
+        """
+        breaker = self._reach.breaker
+        due = set(breaker.due(asyncio.get_running_loop().time()))
+        looked = [domain for domain in there if domain.uuid in due]
+        held = {domain.uuid for domain in looked if breaker.held_by_us(domain.uuid)}
+        try:
+            unheld = [domain for domain in looked if domain.uuid not in held]
+            held |= {domain.uuid for domain in await self._occupied(unheld, LATE)}
+        except UNREACHED:
+            return []
+        return [Slice([domain], nowait=domain.uuid in held) for domain in looked]
+
+    async def _ask(self, source: Source, chosen: Slice) -> Snapshot:
+        return await source.stats(chosen.domains, self._groups, self._how(chosen), FOR_EVER)
+
+    def _how(self, chosen: Slice) -> DomainFilter:
+        return self._flags | DomainFilter.NOWAIT if chosen.nowait else self._flags
 
     async def _occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
         return await (await self._reach.main()).occupied(domains, seconds)
 
     def _answered(self, answer: Answer) -> None:
-        reach = self._reach
-        reach.slicer.learn(answer.asked, answer.seconds, answer.size)
-        reach.cost.add_call(self._monitor, answer.asked, answer.seconds, answer.size)
-        status = reach.completeness.judge(answer.snapshot, self._monitor, self._flags, answer.seconds)
-        for uuid in self.board.see(answer.snapshot, status):
+        reach, asked = self._reach, answer.slice.domains
+        if not answer.slice.nowait:
+            reach.slicer.learn(asked, answer.seconds, answer.size)
+        reach.cost.add_call(self._groups, asked, answer.seconds, answer.size)
+        self._busy += answer.seconds
+        how = self._how(answer.slice)
+        status = reach.completeness.judge(answer.snapshot, self._groups, how, answer.seconds)
+        for uuid in self._board.see(answer.snapshot, status, self.mask):
             reach.breaker.reset(uuid)
+        self._tell(len(asked))
+
+    def _failed(self, domains: Sequence[Domain], _error: DomstatsError) -> None:
+        self._board.fail(domain.uuid for domain in domains)
+        self._tell(len(domains))
+
+    def _hung(self, call: HungCall) -> None:
+        self._reach.hung(call)
+        self._block()
 
     def _trusted(self, domain: Domain) -> bool:
-        row = self.board.rows.get(domain.uuid)
-        known = row is not None and row.monitor is not None and not row.partial
+        row = self._board.rows.get(domain.uuid)
+        known = row is not None and row.has(self.mask) and not row.partial
         return known and domain.uuid not in self._reach.breaker
+
+    def _block(self) -> None:
+        breaker = self._reach.breaker
+        self._board.block(uuid for uuid in self._board.rows if uuid in breaker)
+
+    def _tell(self, heard: int) -> None:
+        self.heard = min(self.heard + heard, self.asked)
+        if self._progress is not None:
+            self._progress(self.heard, self.asked)
+
+
+class Question:
+    """Some groups of the domains of a host, asked for again and again; what is known stays on a board."""
+
+    def __init__(self, reach: Reach, groups: int, flags: DomainFilter) -> None:
+        """`groups`: bits of StatsGroup; 0 for all."""
+        self._reach, self._board = reach, Board()
+        free = groups & FREE if groups else FREE
+        monitor = groups & ~FREE if groups else EVERY_BIT & ~FREE
+        # Without groups nothing is asked for by name, so there is nothing to insist on; and whether a group can be had
+        # is for the guests' groups to say, if there are any.
+        flags = flags if groups else flags & ~DomainFilter.ENFORCE
+        self._roll = RollCall(reach, self._board, free, flags & ~DomainFilter.ENFORCE if not free else flags)
+        self._guests = GuestCall(reach, self._board, monitor, flags) if monitor else None
+        self._asked = (free | monitor) & KNOWN
+
+    async def ask(
+        self, domains: Sequence[Domain], seconds: float, *, keep: bool = True, progress: Progress | None = None
+    ) -> Snapshot:
+        """All that can be had within so many seconds; `domains`: only of these, of all if empty.
+
+        `keep`: whether groups that did not come this time are there with their last values.
+
+        Raises DeadlineExceeded when it is not even known who is there; ConnectError and its kinds, ConnectionLost, or
+        what libvirt reports of the question itself.
+        """
+        now = asyncio.get_running_loop().time
+        began, at = now(), self._reach.clock()
+        await self._roll.ask(domains, seconds)
+        if self._guests is not None:
+            left = seconds - (now() - began) - min(MERGING_MAX, MERGING * seconds)
+            await self._guests.sweep(left, progress=progress)
+        time = self._reach.clock()
+        fresh_for: npt.NDArray[np.float64] = np.full(len(GROUP_NAMES), time - at)
+        snapshot = self._board.snapshot(time, self._asked, fresh_for, self._roll.host_cpus, gone=False)
+        return snapshot if keep else without_old_groups(snapshot, time - at)

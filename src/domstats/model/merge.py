@@ -6,14 +6,18 @@ by the parts' identities, so that a round whose polls had the layouts of the rou
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.model.columns import Values
+from domstats.model.description import Description
+from domstats.model.domain import Domain
 from domstats.model.layout import Layout, Positions, RecordLayout, Shape
 from domstats.model.snapshot import Snapshot
 
@@ -22,9 +26,9 @@ ALL_GROUPS = (1 << GROUP_COUNT) - 1
 """Bits by index into GROUP_NAMES."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Part:
-    """Some groups of one record of a snapshot."""
+    """Some groups of one record of a snapshot. Not to be changed; a frozen one takes three times as long to make."""
 
     snapshot: Snapshot
     position: int
@@ -32,7 +36,7 @@ class Part:
     """Which groups are taken; bits by index into GROUP_NAMES."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class _MergedRecord:
     """A record made of parts, and for each of its slots the part and the slot it comes from."""
 
@@ -43,15 +47,23 @@ class _MergedRecord:
     """Slot to index, for strings: their indexes change as the tables are joined."""
 
 
+_RecordKey = tuple[Domain, Description | None, tuple[tuple[RecordLayout, int], ...]]
+"""What a merged record is made of; a domain's description is named apart, since equal domains may differ in it."""
+
+
+PLANS_MAX = 4
+"""A round is most often like the last one, or like the one whose samples came before it."""
+
+
 class Merger:
     """Merges rounds of one host, one after another."""
 
     def __init__(self) -> None:
-        self._records: dict[tuple[tuple[RecordLayout, int], ...], _MergedRecord] = {}
-        self._plans: dict[tuple[object, ...], _Plan] = {}
+        self._records: WeakValueDictionary[_RecordKey, _MergedRecord] = WeakValueDictionary()
+        self._plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
 
-    def merge(self, rows: Sequence[Sequence[Part]]) -> tuple[Layout, Values]:
-        """A layout with a record for each row, and its values; a row's first part says who the domain is.
+    def merge(self, domains: Sequence[Domain], rows: Sequence[Sequence[Part]]) -> tuple[Layout, Values]:
+        """A layout with a record of each domain, made of the parts of its row; and its values.
 
         Keys stand in the order of their groups; a group that two parts have is taken from the first.
         """
@@ -61,25 +73,37 @@ class Merger:
                 snapshots.setdefault(id(part.snapshot), part.snapshot)
         numbers = {identity: number for number, identity in enumerate(snapshots)}
         identity: tuple[object, ...] = (
+            # What the plan was made of lives as long as the plan, so no other object has its identity. Equality is not
+            # enough: domains are equal whatever their definitions say.
+            tuple(map(id, domains)),
             tuple(snapshot.layout for snapshot in snapshots.values()),
             tuple(tuple((numbers[id(part.snapshot)], part.position, part.groups) for part in row) for row in rows),
         )
         plan = self._plans.get(identity)
         if plan is None:
-            plan = self._make_plan(rows, numbers, list(snapshots.values()))
-            self._plans = {identity: plan}  # only the last round's: the next is most often like it
+            plan = self._plans[identity] = self._make_plan(domains, rows, numbers, list(snapshots.values()))
+            if len(self._plans) > PLANS_MAX:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(identity)
         values = np.concatenate([_NOTHING, *(snapshot.values for snapshot in snapshots.values())]).take(plan.index)
         values[plan.string_slots] = plan.string_values
         return plan.layout, values
 
-    def _make_plan(self, rows: Sequence[Sequence[Part]], numbers: dict[int, int], snapshots: list[Snapshot]) -> _Plan:
+    def _make_plan(
+        self,
+        domains: Sequence[Domain],
+        rows: Sequence[Sequence[Part]],
+        numbers: dict[int, int],
+        snapshots: list[Snapshot],
+    ) -> _Plan:
         offsets = np.cumsum([0, *(snapshot.layout.size for snapshot in snapshots)])
-        known, self._records = self._records, {}
         merged: list[_MergedRecord] = []
-        for row in rows:
-            key = tuple((part.snapshot.layout.records[part.position], part.groups) for part in row)
-            record = known.get(key) or _merge_record(key)
-            self._records[key] = record
+        for domain, row in zip(domains, rows, strict=True):
+            parts = tuple((part.snapshot.layout.records[part.position], part.groups) for part in row)
+            key = (domain, domain.info, parts)
+            record = self._records.get(key)
+            if record is None or record.layout.domain is not domain:
+                record = self._records[key] = _merge_record(domain, parts)
             merged.append(record)
         layout = Layout([record.layout for record in merged])
         indexes: list[Positions] = [np.empty(0, np.int64)]
@@ -90,11 +114,14 @@ class Merger:
             indexes.append(np.array(places, np.int64)[record.part] + record.slot)
             slots.extend(start + slot for slot in record.strings)
             strings.extend(record.strings.values())
-        return _Plan(layout, np.concatenate(indexes), np.array(slots, np.int64), np.array(strings, np.uint64))
+        strings_at = np.array(slots, np.int64), np.array(strings, np.uint64)
+        return _Plan(tuple(domains), tuple(merged), layout, np.concatenate(indexes), *strings_at)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
+    domains: tuple[Domain, ...]
+    records: tuple[_MergedRecord, ...]
     layout: Layout
     index: Positions
     string_slots: Positions
@@ -104,9 +131,21 @@ class _Plan:
 _NOTHING = np.empty(0, np.uint64)
 
 
-def _merge_record(parts: Sequence[tuple[RecordLayout, int]]) -> _MergedRecord:
+def without_old_groups(snapshot: Snapshot, seconds: float) -> Snapshot:
+    """The snapshot without the values of groups that were older than so many seconds at its time."""
+    young = snapshot.time - snapshot.sampling.times <= seconds
+    if young.all():
+        return snapshot
+    groups = (young << np.arange(GROUP_COUNT)).sum(axis=1).tolist()
+    rows = [[Part(snapshot, position, bits)] for position, bits in enumerate(groups)]
+    layout, values = Merger().merge(snapshot.domains, rows)
+    times = np.where(young, snapshot.sampling.times, np.nan)
+    return Snapshot(layout, values, snapshot.time, replace(snapshot.sampling, times=times), snapshot.host_cpus)
+
+
+def _merge_record(domain: Domain, parts: Sequence[tuple[RecordLayout, int]]) -> _MergedRecord:
     if len(parts) == 1 and parts[0][1] == ALL_GROUPS:
-        return _as_it_is(parts[0][0])
+        return _as_it_is(domain, parts[0][0])
     taken = 0
     chosen: list[tuple[int, int, int]] = []
     for number, (record, groups) in enumerate(parts):
@@ -128,14 +167,15 @@ def _merge_record(parts: Sequence[tuple[RecordLayout, int]]) -> _MergedRecord:
         indexes[slot] = len(strings)
         strings.append(source.strings[source.shape.string_slots.index(source_slot)])
     return _MergedRecord(
-        RecordLayout(parts[0][0].domain, shape, strings),
+        RecordLayout(domain, shape, strings),
         np.array([number for _, number, _ in chosen], np.int64),
         np.array([slot for _, _, slot in chosen], np.int64),
         indexes,
     )
 
 
-def _as_it_is(record: RecordLayout) -> _MergedRecord:
+def _as_it_is(domain: Domain, record: RecordLayout) -> _MergedRecord:
     count = len(record.shape)
     strings = {slot: number for number, slot in enumerate(record.shape.string_slots)}
-    return _MergedRecord(record, np.zeros(count, np.int64), np.arange(count, dtype=np.int64), strings)
+    layout = record if record.domain is domain else RecordLayout(domain, record.shape, record.strings)
+    return _MergedRecord(layout, np.zeros(count, np.int64), np.arange(count, dtype=np.int64), strings)

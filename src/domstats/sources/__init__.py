@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self
 
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.layout import DomainKey
 from domstats.model.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEvent:
+    """The host says, unasked, that something about a domain has changed."""
+
+    domain: Domain
+    lifecycle: bool
+    """It was defined, started, stopped, undefined, ...: the list of domains, or its state, may be another."""
+    described: bool
+    """Its description may be another: it was defined or started, its metadata or devices changed."""
+
+
+OnDomainEvent = Callable[[DomainEvent], None]
+"""Called with each event; it must not raise."""
 
 
 class Source(Protocol):
@@ -20,10 +37,21 @@ class Source(Protocol):
     """Number of the host's processors, or None where it is not known."""
     received: int
     """Bytes of statistics received so far."""
+    instant: bool
+    """Whether no guest ever keeps it waiting, so that asking for them in slices gains nothing."""
+
+    def clock(self) -> float:
+        """The time that samples are stamped with, in seconds since the epoch."""
+
+    speed: float
+    """Seconds that pass on `clock` in a real one."""
 
     @property
     def lost(self) -> bool:
         """Whether it is of no more use and another has to be opened."""
+
+    async def until_lost(self) -> None:
+        """Wait until it is lost."""
 
     async def another(self, deadline: float) -> Self:
         """One more connection to the same host, also when this one is lost. What is learnt of replies is shared.
@@ -51,8 +79,28 @@ class Source(Protocol):
         here; 0 for all. `deadline`: seconds this may take; DeadlineExceeded is raised after that.
         """
 
+    def stopped(self) -> set[str]:
+        """UUIDs of the guests whose process is stopped, as far as it can be seen on this host; waits for nothing."""
+
     async def occupied(self, domains: Sequence[Domain], seconds: float, /) -> list[Domain]:
-        """Those of the domains whose monitor has been occupied for so many seconds; never waits for a guest."""
+        """Those of the domains whose monitor, or job, has been occupied for so many seconds; never waits for a guest.
+
+        Raises DeadlineExceeded, ConnectionLost.
+        """
+
+    async def describe(self, domain: Domain, deadline: float) -> Description:
+        """What the domain's definition says of it; of one that is on, as it is now.
+
+        `deadline`: seconds this may take. Raises UnknownDomain, DeadlineExceeded.
+        """
+
+    async def subscribe(self, on_event: OnDomainEvent, deadline: float) -> None:
+        """Have `on_event` called with each domain event from now on, until the connection ends.
+
+        A host without events is none the worse: nothing is called then. Where this is called again, the last
+        `on_event` takes the place of the one before. `deadline`: seconds this may take; DeadlineExceeded is raised
+        after that.
+        """
 
     async def aclose(self) -> None:
         """Let go of whatever is held; safe to call twice."""

@@ -1,7 +1,7 @@
 """The procedures of libvirt's remote program, as one table that serves both roles, and packing by that table.
 
-Numbers and layouts are those of libvirt's remote_protocol.x; nothing in them changed between 8.5 and 11.7. Only reading
-is here: no procedure in the table changes a domain.
+Numbers and layouts are those of libvirt's remote_protocol.x; between 8.5 and 11.7 nothing in them changed, and only
+DOMAIN_EVENT_NIC_MAC_CHANGE (11.2) was added. Only reading is here: no procedure in the table changes a domain.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ _BLOCK_STATS = structure(BlockStats, I64, I64, I64, I64, I64)
 _INTERFACE_STATS = structure(InterfaceStats, I64, I64, I64, I64, I64, I64, I64, I64)
 _JOB_INFO = structure(JobInfo, I32, U64, U64, U64, U64, U64, U64, U64, U64, U64, U64, U64)
 _POOLS = array(structure(StoragePool, STRING, UUID), POOLS_MAX)
+_DEVICE_EVENT: Fields = {"callback": I32, "domain": DOMAIN, "alias": STRING}
 
 
 @unique
@@ -164,11 +165,23 @@ class Procedure(IntEnum):
     )
     CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY = 317, {"callback": I32}, VOID
     DOMAIN_EVENT_CALLBACK_LIFECYCLE = 318, VOID, {"callback": I32, "domain": DOMAIN, "event": I32, "detail": I32}
+    DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED = 333, VOID, _DEVICE_EVENT
     CONNECT_GET_ALL_DOMAIN_STATS = 344, {"domains": _DOMAINS, "stats": U32, "flags": U32}, {"body": BODY}
+    DOMAIN_EVENT_CALLBACK_DEVICE_ADDED = 354, VOID, _DEVICE_EVENT
     CONNECT_REGISTER_CLOSE_CALLBACK = 360, VOID, VOID
     CONNECT_UNREGISTER_CLOSE_CALLBACK = 361, VOID, VOID
     CONNECT_EVENT_CONNECTION_CLOSED = 362, VOID, {"reason": I32}
+    DOMAIN_EVENT_CALLBACK_METADATA_CHANGE = (
+        379,
+        VOID,
+        {"callback": I32, "domain": DOMAIN, "type": I32, "namespace": optional(STRING)},
+    )
     CONNECT_SET_IDENTITY = 419, {"params": params(IDENTITY_MAX), "flags": U32}, VOID
+    DOMAIN_EVENT_NIC_MAC_CHANGE = (
+        453,
+        VOID,
+        {"callback": I32, "domain": DOMAIN, "alias": STRING, "old_mac": STRING, "new_mac": STRING},
+    )
 
 
 PROCEDURES: dict[int, Procedure] = {int(procedure): procedure for procedure in Procedure}
@@ -176,7 +189,11 @@ PROCEDURES: dict[int, Procedure] = {int(procedure): procedure for procedure in P
 EVENTS: tuple[Procedure, ...] = (
     Procedure.DOMAIN_EVENT_LIFECYCLE,
     Procedure.DOMAIN_EVENT_CALLBACK_LIFECYCLE,
+    Procedure.DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED,
+    Procedure.DOMAIN_EVENT_CALLBACK_DEVICE_ADDED,
     Procedure.CONNECT_EVENT_CONNECTION_CLOSED,
+    Procedure.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE,
+    Procedure.DOMAIN_EVENT_NIC_MAC_CHANGE,
 )
 """Those a server sends without being asked, as a message; as a call they do not exist."""
 

@@ -3,5 +3,8 @@
 uri         which socket a URI means, and what to tell the daemon
 transport   one socket: the protocol machine between asyncio and those who wait for replies
 connection  opening, calling with a deadline, closing
-source      LibvirtSource: domains and snapshots
+describe    a domain's description, from its XML
+elements    XML elements as texts of their own
+events      which domain events to ask for, and what they say
+source      LibvirtSource: domains, snapshots, descriptions and events
 """

@@ -76,6 +76,10 @@ class Connection:
         """Whether the connection is gone; it does not come back."""
         return self._link.lost
 
+    async def until_lost(self) -> None:
+        """Wait until the connection is gone."""
+        await self._link.until_lost()
+
     def listen(self, on_event: OnEvent) -> None:
         """Have `on_event` called with each event the daemon sends from now on."""
         self._link.on_event = on_event

@@ -7,19 +7,23 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from domstats.errors import DeadlineExceeded, NoDomain, RemoteError, UnknownDomain, UsageError
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.layout import DomainKey
 from domstats.model.sampling import Sampling
 from domstats.model.snapshot import Snapshot
+from domstats.sources import OnDomainEvent
 from domstats.sources.libvirt.connection import Connection
+from domstats.sources.libvirt.events import EVENT_IDS, FILTERED_FEATURE, domain_event
 from domstats.sources.libvirt.uri import parse
 from domstats.sources.naming import By, lookups
+from domstats.sources.processes import Processes
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.limits import RECORDS_MAX
 from domstats.wire.procedures import Procedure
@@ -30,18 +34,21 @@ _LOOKUPS = {
     By.UUID: Procedure.DOMAIN_LOOKUP_BY_UUID,
     By.NAME: Procedure.DOMAIN_LOOKUP_BY_NAME,
 }
-OCCUPIED = 2
-"""virDomainControlState: a command to the guest's QEMU has not been answered yet."""
+JOB, OCCUPIED = 1, 2
+"""virDomainControlState: a job holds the guest; a command to its QEMU has not been answered yet."""
 CONTROL_DEADLINE = 5.0
 """Seconds. libvirtd answers this from memory, on workers of its own."""
-_STUCK_GUEST = (
-    "one guest that does not answer holds up all of them; 'virsh domcontrol NAME' tells which, and the groups state, "
-    "interface, perf and memory can be had without it"
+_HELD_UP = (
+    "a guest that does not answer holds up a call for its monitor's groups, and 20 such calls, of any clients, hold up "
+    "every other; 'virsh domcontrol NAME' tells which guest"
 )
 
 
 class LibvirtSource:
     """A Source over one connection. When the connection is lost, `another` makes the next."""
+
+    instant = False
+    speed = 1.0
 
     def __init__(
         self,
@@ -60,7 +67,9 @@ class LibvirtSource:
         self.received = 0
         """Bytes of statistics received so far."""
         self._asked_cpus = False
-        self._env, self._decoder, self._clock = env, decoder, clock
+        self._subscribed: set[int] = set()  # of EVENT_IDS
+        self._processes = Processes()
+        self._env, self._decoder, self.clock = env, decoder, clock
 
     @classmethod
     async def open(
@@ -76,14 +85,18 @@ class LibvirtSource:
     async def another(self, deadline: float) -> Self:
         """One more connection to the same URI, which decodes replies by what has been learnt of them so far."""
         connection = await Connection.open(parse(self.uri, self._env), deadline=deadline)
-        other = type(self)(self.uri, self._env, connection, self._decoder, self._clock)
-        other.cpus, other._asked_cpus = self.cpus, self._asked_cpus
+        other = type(self)(self.uri, self._env, connection, self._decoder, self.clock)
+        other.cpus, other._asked_cpus, other._processes = self.cpus, self._asked_cpus, self._processes
         return other
 
     @property
     def lost(self) -> bool:
         """Whether the connection is gone; it does not come back."""
         return self.connection.lost
+
+    async def until_lost(self) -> None:
+        """Wait until the connection is gone."""
+        await self.connection.until_lost()
 
     async def domains(self, deadline: float) -> list[Domain]:
         """All domains, running or not (virConnectListAllDomains), within `deadline` seconds."""
@@ -122,13 +135,13 @@ class LibvirtSource:
         started = now()
         try:
             await self._ask_cpus(deadline)
-            asked = self._clock()
+            asked = self.clock()
             body = await self.bulk_stats(domains, groups, flags, deadline - (now() - started))
         except DeadlineExceeded as late:
             # The caller's deadline, not what was left of it.
-            raise DeadlineExceeded(late.during, deadline, _STUCK_GUEST) from None
+            raise DeadlineExceeded(late.during, deadline, _HELD_UP) from None
         self.received += len(body)
-        answered = self._clock()
+        answered = self.clock()
         snapshot = self._decoder.decode(body, time=(asked + answered) / 2, source=self.uri, host_cpus=self.cpus)
         return snapshot.with_sampling(_timed(snapshot, domains, asked, answered))
 
@@ -146,12 +159,17 @@ class LibvirtSource:
         )
         return body
 
+    def stopped(self) -> set[str]:
+        """UUIDs of the guests whose QEMU is stopped; empty where their processes cannot be seen."""
+        return self._processes.stopped_guests()
+
     async def occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
-        """Those of the domains whose monitor has been occupied for so many seconds (virDomainGetControlInfo)."""
+        """Those of the domains whose monitor or job has been occupied for so many seconds (virDomainGetControlInfo)."""
         infos = await asyncio.gather(*(self._control(domain) for domain in domains))
-        found = zip(domains, infos, strict=True)
         return [
-            domain for domain, info in found if info and info.state == OCCUPIED and info.milliseconds >= 1000 * seconds
+            domain
+            for domain, info in zip(domains, infos, strict=True)
+            if info is not None and info.state in (JOB, OCCUPIED) and info.milliseconds >= 1000 * seconds
         ]
 
     async def _control(self, domain: Domain) -> ControlInfo | None:
@@ -163,6 +181,52 @@ class LibvirtSource:
         except RemoteError:
             return None
         return info
+
+    async def describe(self, domain: Domain, deadline: float) -> Description:
+        """What the domain's definition says of it, see `sources.Source.describe`.
+
+        Raises UnknownDomain, DeadlineExceeded, RemoteError, ConnectionLost or ProtocolError. Source:
+        virDomainGetXMLDesc, without the flag that shows secrets.
+        """
+        from domstats.sources.libvirt.describe import parse_description  # so that expat is loaded when it is needed
+
+        try:
+            xml = await self.connection.call(Procedure.DOMAIN_GET_XML_DESC, domain, 0, deadline=deadline)
+        except NoDomain:
+            raise UnknownDomain(domain.name) from None
+        return parse_description(xml)
+
+    async def subscribe(self, on_event: OnDomainEvent, deadline: float) -> None:
+        """Have `on_event` called with each domain event from now on, see `sources.Source.subscribe`.
+
+        Raises DeadlineExceeded, RemoteError, ConnectionLost or ProtocolError. Source: virConnectDomainEventRegisterAny.
+        """
+
+        def tell(procedure: Procedure, values: Any) -> None:
+            event = domain_event(procedure, values)
+            if event is not None:
+                on_event(event)
+
+        self.connection.listen(tell)
+        now = asyncio.get_running_loop().time
+        ends = now() + deadline
+        try:
+            await self._register(lambda: ends - now())
+        except DeadlineExceeded as late:
+            # The caller's deadline, not what was left of it.
+            raise DeadlineExceeded(late.during, deadline) from None
+
+    async def _register(self, left: Callable[[], float]) -> None:
+        """Ask for the events that have not been asked for yet; `left` gives the seconds that this may still take."""
+        call = self.connection.call
+        if not await call(Procedure.CONNECT_SUPPORTS_FEATURE, FILTERED_FEATURE, deadline=left()):
+            return
+        for event in EVENT_IDS:
+            if event not in self._subscribed:
+                # An older daemon does not know all of them, and a driver may have none.
+                with contextlib.suppress(RemoteError):
+                    await call(Procedure.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, event, None, deadline=left())
+                    self._subscribed.add(event)
 
     async def aclose(self) -> None:
         """Close the connection; safe to call twice."""

@@ -56,6 +56,10 @@ class Link(asyncio.BufferedProtocol):
         """Whether the connection is gone."""
         return self._closed.is_set()
 
+    async def until_lost(self) -> None:
+        """Wait until the connection is gone."""
+        await self._closed.wait()
+
     async def request(self, procedure: Procedure, payload: bytes) -> bytes | memoryview:
         """Call, once there are fewer than CALLS_MAX calls outstanding; the reply's payload.
 
@@ -126,9 +130,7 @@ class Link(asyncio.BufferedProtocol):
 
     def _handle(self, event: Reply | Failure | Message) -> None:
         if isinstance(event, Message):
-            if self.on_event is not None and event.procedure in EVENTS:  # others are ignored, as libvirt's client does
-                procedure = PROCEDURES[event.procedure]
-                self.on_event(procedure, decode_values(procedure, event.payload))
+            self._tell(event)
             return
         self._slots.release()
         reply = self._waiting.pop(event.serial).reply
@@ -138,6 +140,17 @@ class Link(asyncio.BufferedProtocol):
             reply.set_result(event.payload)
         else:
             reply.set_exception(event.error)
+
+    def _tell(self, message: Message) -> None:
+        """Pass an event on. One that is not known, or does not decode, is left out, as libvirt's client does."""
+        if self.on_event is None or message.procedure not in EVENTS:
+            return
+        procedure = PROCEDURES[message.procedure]
+        try:
+            value = decode_values(procedure, message.payload)
+        except ProtocolError:
+            return
+        self.on_event(procedure, value)
 
     def _send(self) -> None:
         if self._write_buffer_full or self._transport.is_closing():

@@ -8,7 +8,8 @@ program     the formulas of all their values; behaviour writes them, clocks driv
 fleet       guests to which nothing happens; selection says what a poll has of them
 script      what is to happen, read from a file
 history     who is there at any time of a script: lives, and the deeds that end one and begin the next
-records     what lives show
+records     what lives show; descriptions, what their definitions say
+happenings  telling of events as they happen
 monitors    who waits for whom
 world       guests that live by a script
 source      SimSource: a fleet or a world as a source

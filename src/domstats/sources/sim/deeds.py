@@ -61,6 +61,7 @@ def define(spare: Life, event: Event) -> Life:
     return replace(
         spare,
         domain=Domain(event.name, spare.domain.uuid, None),
+        born=event.name,
         state=SHUTOFF,
         reason=0,
         disks=tuple(disk(event.name, each.number) for each in spare.disks),
@@ -104,6 +105,7 @@ def _stop(life: Life, _event: Event, moment: Moment) -> Life | None:
         domain=replace(life.domain, id=None),
         state=SHUTOFF,
         reason=SHUT_DOWN,
+        nics=interfaces([each.number for each in life.nics], None),
         stands=life.own_time(moment.now),
         hung=False,
         slow=0.0,
@@ -180,7 +182,7 @@ def _hostile(life: Life, event: Event, moment: Moment) -> Life | None:
         for nth, each in enumerate(life.disks, 1)
     )
     nics = tuple(replace(each, name=name(nth)) if each.name else each for nth, each in enumerate(life.nics, 1))
-    return replace(life, domain=domain, disks=disks, nics=nics)
+    return replace(life, domain=domain, title=name(0), disks=disks, nics=nics)
 
 
 def _nameless(life: Life, _event: Event, _moment: Moment) -> Life | None:

@@ -10,14 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from domstats.errors import UnknownDomain
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.snapshot import Snapshot
 from domstats.sources.sim.behaviour import Behaviour
 from domstats.sources.sim.clocks import Clocks
+from domstats.sources.sim.descriptions import describe
 from domstats.sources.sim.dice import Dice, Ints
 from domstats.sources.sim.flavours import HOST_CPUS
 from domstats.sources.sim.guests import PAUSED, Guests
+from domstats.sources.sim.life import first_life
 from domstats.sources.sim.program import Program
 from domstats.sources.sim.selection import ALL_GROUPS, Selection, Selector, check_groups, passing
 from domstats.sources.sim.uri import SimConfig
@@ -61,6 +65,12 @@ class Fleet:
         values = self._program.evaluate(turns, ticks, selection.chosen)
         values[selection.string_slots] = selection.string_numbers
         return Snapshot.of_one_poll(selection.layout, values, time=now, source=self._source, host_cpus=HOST_CPUS)
+
+    def describe(self, domain: Domain) -> Description:
+        """What the definition of a guest says, found by its UUID. Raises UnknownDomain."""
+        if domain.uuid not in self._positions:
+            raise UnknownDomain(domain.name)
+        return describe(first_life(self._guests, self._positions[domain.uuid]))
 
     def _positions_of(self, domains: Sequence[Domain]) -> Ints:
         """Positions of these domains, or of all; those that do not exist are left out, as libvirt does."""

@@ -104,10 +104,10 @@ class Guests:
         if groups >> group_of(BLOCKS.prefix) & 1:
             name = self.domains[position].name
             for disk in range(int(self.disks[position])):
-                device, image = disk_name(disk), f"{name}-{disk}.qcow2"
-                strings += (device, f"{IMAGES}/{image}")
+                device = disk_name(disk)
+                strings += (device, image_path(name, disk))
                 if backing and active:
-                    strings += (device, f"{IMAGES}/base/{image}")
+                    strings += (device, image_path(name, disk, "/base"))
         if active and groups >> group_of(DIRTYRATE.prefix) & 1:
             strings.append("page-sampling")
         return strings
@@ -144,8 +144,13 @@ def _names(flavour: Ints) -> list[str]:
     return names
 
 
+def image_path(name: str, disk: int, below: str = "") -> str:
+    """The file of a guest's disk, in the directory of all images or in one `below` it."""
+    return f"{IMAGES}{below}/{name}-{disk}.qcow2"
+
+
 def disk_name(number: int) -> str:
-    """What the kernel names a disk: vda to vdz, then vdaa and so on."""
+    """vda to vdz, then vdaa and so on, as the kernel names disks."""
     letters = ""
     number += 1
     while number:

@@ -99,6 +99,20 @@ class History:
             self._roll = (epoch, Roll.of(there))
         return self._roll[1]
 
+    def next_change(self, after: float) -> float:
+        """When the next thing happens; infinite when nothing does any more."""
+        following = bisect_right(self._changes, after)
+        return self._changes[following] if following < len(self._changes) else inf
+
+    def changed(self, at: float) -> list[tuple[Life | None, Life | None]]:
+        """What the guests to which something happens at that time were, and are then."""
+        found = []
+        for timeline in self._timelines:
+            now = bisect_right(timeline.times, at) - 1
+            if now >= 0 and timeline.times[now] == at:
+                found.append((timeline.lives[now - 1] if now else None, timeline.lives[now]))
+        return found
+
     def most(self) -> tuple[Ints, Ints, Ints]:
         """How many vCPUs, disks and interfaces each guest ever has."""
         lives = [[life for life in timeline.lives if life is not None] for timeline in self._timelines]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from domstats.model.domain import Domain
 from domstats.sources.sim.clocks import EPOCH
-from domstats.sources.sim.guests import IMAGES, RUNNING, SHUTOFF, Guests, disk_name
+from domstats.sources.sim.guests import RUNNING, SHUTOFF, Guests, disk_name, image_path
 from domstats.sources.sim.script import Version
 
 
@@ -34,6 +34,8 @@ class Life:
     position: int
     """Among all guests there ever are."""
     domain: Domain
+    born: str
+    """The name it was defined with, which its title is made of."""
     state: int
     reason: int
     vcpus: tuple[Device, ...]
@@ -53,6 +55,8 @@ class Life:
     """Its own time (seconds since the epoch) while that stands still, because it is not running."""
     since: float | None = None
     """Its own time when the counters of the guest itself were 0; None where they began before the script."""
+    title: str | None = None
+    """None for the one that it was born with."""
     libvirt: Version | None = None
     """The release whose fields it has; None for all."""
     nameless: bool = False
@@ -74,40 +78,33 @@ class Life:
         return now - self.lag if self.stands is None else self.stands
 
 
-def first_lives(guests: Guests, libvirt: Version | None) -> list[Life]:
-    """What the guests are before anything happens."""
-    nets = 0
-    lives = []
-    for position, domain in enumerate(guests.domains):
-        state = int(guests.state[position])
-        nics = int(guests.nics[position])
-        first_net = None if state == SHUTOFF else nets
-        nets += 0 if first_net is None else nics
-        lives.append(
-            Life(
-                position,
-                domain,
-                state,
-                int(guests.reason[position]),
-                tuple(map(Device, range(int(guests.vcpus[position])))),
-                tuple(disk(domain.name, number) for number in range(int(guests.disks[position]))),
-                interfaces(range(nics), first_net),
-                int(guests.disks[position]),
-                nics,
-                int(guests.iothreads[position]),
-                bool(guests.reports_memory[position]),
-                int(guests.memory[position]),
-                stands=None if state == RUNNING else float(EPOCH),
-                libvirt=libvirt,
-            )
-        )
-    return lives
+def first_life(guests: Guests, position: int, libvirt: Version | None = None) -> Life:
+    """What a guest is before anything happens."""
+    domain, state = guests.domains[position], int(guests.state[position])
+    disks, nics = int(guests.disks[position]), int(guests.nics[position])
+    return Life(
+        position=position,
+        domain=domain,
+        born=domain.name,
+        state=state,
+        reason=int(guests.reason[position]),
+        vcpus=tuple(map(Device, range(int(guests.vcpus[position])))),
+        disks=tuple(disk(domain.name, number) for number in range(disks)),
+        nics=interfaces(range(nics), None if state == SHUTOFF else int(guests.first_net[position])),
+        disks_ever=disks,
+        nics_ever=nics,
+        iothreads=int(guests.iothreads[position]),
+        reports_memory=bool(guests.reports_memory[position]),
+        memory=int(guests.memory[position]),
+        stands=None if state == RUNNING else float(EPOCH),
+        libvirt=libvirt,
+    )
 
 
 def disk(owner: str, number: int, target: str = "", since: float | None = None) -> Device:
     """The disk of that number of a guest of that name."""
-    image = f"{owner}-{number}.qcow2"
-    return Device(number, since, target or disk_name(number), f"{IMAGES}/{image}", f"{IMAGES}/base/{image}")
+    paths = image_path(owner, number), image_path(owner, number, "/base")
+    return Device(number, since, target or disk_name(number), *paths)
 
 
 def interfaces(numbers: Iterable[int], first_net: int | None, since: float | None = None) -> tuple[Device, ...]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
 from domstats.errors import BadUri, DeadlineExceeded, UnknownDomain, UsageError
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.layout import DomainKey
 from domstats.model.snapshot import Snapshot
+from domstats.sources import OnDomainEvent
 from domstats.sources.naming import By, lookups
 from domstats.sources.sim.clocks import EPOCH
 from domstats.sources.sim.flavours import HOST_CPUS
@@ -41,6 +45,9 @@ class SimSource:
         """
         self.uri = uri
         config = parse(uri)
+        self.speed = config.speed
+        self.instant = config.script is None
+        self._unsubscribe: Callable[[], None] = _nothing
         try:
             if config.script is None:
                 self._host: World | _Undisturbed = _Undisturbed(Fleet(config, uri), config, clock)
@@ -50,13 +57,23 @@ class SimSource:
             raise BadUri(uri, str(error)) from None
 
     async def another(self, deadline: float) -> Self:  # noqa: ARG002  nothing is waited for
-        """This one: there is no connection, and the guests are the same."""
-        return self
+        """The same host once more: its guests, and the calls that hang on them, are the same for all."""
+        other = copy.copy(self)
+        other._unsubscribe = _nothing
+        return other
 
     @classmethod
     def open(cls, uri: str) -> SimSource:
         """The host that a URI describes, see `uri.parse`. Raises BadUri."""
         return cls(uri)
+
+    def clock(self) -> float:
+        """The simulated time, in seconds since the epoch."""
+        return self._host.clock()
+
+    async def until_lost(self) -> None:
+        """Wait for ever: there is nothing to be lost."""
+        await asyncio.get_running_loop().create_future()
 
     async def domains(self, deadline: float) -> list[Domain]:  # noqa: ARG002  nothing is waited for
         """All domains of the host, running or not."""
@@ -78,40 +95,52 @@ class SimSource:
         """
         return await self._host.stats(domains, groups, flags, deadline)
 
+    def stopped(self) -> set[str]:
+        """None of them: they have no processes."""
+        return set()
+
     async def occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
-        """Those a call has waited for, for so many seconds; without a script none of them."""
+        """Those a call has waited for, or another job has held, for so many seconds; without a script none of them."""
         found = zip(domains, map(self.control, domains), strict=True)
-        return [
-            domain for domain, info in found if info and info.state == OCCUPIED and info.milliseconds >= 1000 * seconds
-        ]
+        return [domain for domain, info in found if info and info.state and info.milliseconds >= 1000 * seconds]
 
     def control(self, domain: Domain) -> ControlInfo | None:
         """What virDomainGetControlInfo tells of a domain; None when it is off or not there."""
         return self._host.control(domain)
+
+    async def describe(self, domain: Domain, deadline: float) -> Description:  # noqa: ARG002  nothing is waited for
+        """What the domain's definition says of it, see `sources.Source.describe`. Raises UnknownDomain."""
+        return self._host.describe(domain)
+
+    async def subscribe(self, on_event: OnDomainEvent, deadline: float) -> None:  # noqa: ARG002  nothing is waited for
+        """Have `on_event` called with each domain event of the script from now on, until this is closed."""
+        self._unsubscribe()
+        self._unsubscribe = self._host.subscribe(on_event)
 
     def restart(self) -> None:
         """End all calls that hang, as a restart of libvirtd does; those who wait for them get ConnectionLost."""
         self._host.restart()
 
     async def aclose(self) -> None:
-        """Nothing is held; safe to call twice. Calls that hang go on: the guests are the same for all."""
-
-
-OCCUPIED = 2
-"""virDomainControlState: a command to the guest has not been answered yet."""
+        """Hear of no more events; safe to call twice. Calls that hang go on, as they do in libvirtd."""
+        self._unsubscribe()
 
 
 class _Undisturbed:
     """A host without a script."""
 
     def __init__(self, fleet: Fleet, config: SimConfig, clock: Callable[[], float]) -> None:
-        self._fleet, self._config, self._clock = fleet, config, clock
+        self._fleet, self._config, self._real = fleet, config, clock
         self.domains = fleet.domains
         self._known: dict[By, dict[int | str, Domain]] = {
             By.ID: {domain.id: domain for domain in self.domains if domain.id is not None},
             By.UUID: {domain.uuid: domain for domain in self.domains},
             By.NAME: {domain.name: domain for domain in self.domains},
         }
+
+    def clock(self) -> float:
+        """The simulated time."""
+        return _simulated(self._config, self._real())
 
     def known(self, by: By, value: int | str) -> Domain | None:
         """The guest that is called so."""
@@ -122,17 +151,28 @@ class _Undisturbed:
         known = self._known[By.UUID].get(domain.uuid)
         return ControlInfo(0, 0, 0) if known and known.id is not None else None
 
+    def describe(self, domain: Domain) -> Description:
+        """See SimSource.describe."""
+        return self._fleet.describe(domain)
+
+    def subscribe(self, _on_event: OnDomainEvent) -> Callable[[], None]:
+        """Nothing happens."""
+        return _nothing
+
     def restart(self) -> None:
         """No call hangs."""
 
     async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:
         """See SimSource.stats."""
         started = time.monotonic()
-        now = _simulated(self._config, self._clock())
-        snapshot = self._fleet.snapshot(now, self._fleet.select(domains, groups, flags))
+        snapshot = self._fleet.snapshot(self.clock(), self._fleet.select(domains, groups, flags))
         if time.monotonic() - started > deadline:
             raise DeadlineExceeded("simulated statistics", deadline)
         return snapshot
+
+
+def _nothing() -> None:
+    """Nobody has subscribed to anything."""
 
 
 def _simulated(config: SimConfig, now: float) -> float:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from domstats.catalog.groups import GROUPS
-from domstats.errors import ConnectionLost, DeadlineExceeded
+from domstats.errors import ConnectionLost, DeadlineExceeded, UnknownDomain
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.snapshot import Snapshot
+from domstats.sources import OnDomainEvent
 from domstats.sources.naming import By
 from domstats.sources.sim.behaviour import Behaviour
 from domstats.sources.sim.clocks import Clocks
+from domstats.sources.sim.descriptions import describe
 from domstats.sources.sim.dice import Dice, Flags
 from domstats.sources.sim.flavours import HOST_CPUS
 from domstats.sources.sim.guests import Guests
+from domstats.sources.sim.happenings import Teller
 from domstats.sources.sim.history import History
-from domstats.sources.sim.life import Life, first_lives
+from domstats.sources.sim.life import Life, first_life
 from domstats.sources.sim.monitors import Monitors
 from domstats.sources.sim.program import Program
 from domstats.sources.sim.records import Records
@@ -50,7 +54,7 @@ class World:
         spares = sum(event.do == "define" for event in script.events)
         dice = Dice(config.seed, config.domains + spares)
         guests = Guests.of(replace(config, domains=config.domains + spares), dice)
-        lives = first_lives(guests, script.libvirt)
+        lives = [first_life(guests, position, script.libvirt) for position in range(len(guests.domains))]
         self._history = History(lives[: config.domains], lives[config.domains :], script, self._simulated)
         guests = guests.grown(*self._history.most())
         program = Program(guests.counts)
@@ -85,6 +89,21 @@ class World:
             if seconds is not None:
                 return ControlInfo(state, 0, int(seconds * 1000))
         return ControlInfo(0, 0, 0)
+
+    def clock(self) -> float:
+        """The simulated time."""
+        return self._simulated(self._now())
+
+    def describe(self, domain: Domain) -> Description:
+        """What the definition of a guest says, found by its UUID. Raises UnknownDomain."""
+        life = self._history.roll(self._now()).domains[By.UUID].get(domain.uuid)
+        if life is None:
+            raise UnknownDomain(domain.name)
+        return describe(life)
+
+    def subscribe(self, on_event: OnDomainEvent) -> Callable[[], None]:
+        """Have `on_event` called with each event from now on, until what this gives is called."""
+        return Teller(self._history, self._opened, self._now(), on_event).stop
 
     async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:
         """One poll, see sources.Source.stats.

@@ -1,0 +1,85 @@
+"""The front of the collector: one object that keeps what is known of a host up to date.
+
+async with domstats.collect("qemu:///system") as collector:
+    async for snapshot in collector:  # every 2 s
+        ...
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from domstats.aio import WhichGroups, checked_deadline, stats_bits
+from domstats.collector.collector import Collector
+from domstats.collector.lanes import MAX_HUNG
+from domstats.collector.plan import SHARE, make_plan
+from domstats.collector.reach import Reach
+from domstats.errors import UsageError
+from domstats.model.flags import NO_FILTERS, DomainFilter
+from domstats.sources import Source
+from domstats.sources.registry import open_source
+
+DEADLINE = 5.0
+"""Seconds that a sample may be late when the caller does not say."""
+
+
+class Collecting:
+    """What `collect` gives, for `async with`."""
+
+    def __init__(self, uri: str | None, make: Callable[[Source], Collector], deadline: float) -> None:
+        self._uri, self._make, self._deadline = uri, make, deadline
+        self._collector: Collector | None = None
+
+    async def __aenter__(self) -> Collector:
+        source = await open_source(self._uri, os.environ, self._deadline)
+        self._collector = self._make(source)
+        try:
+            await self._collector.start()
+        except BaseException:  # nobody else would close the connection
+            await self._collector.aclose()
+            raise
+        return self._collector
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._collector is not None:
+            await self._collector.aclose()
+
+
+def collect(
+    uri: str | None = None,
+    groups: WhichGroups | None = None,
+    *,
+    plan: Mapping[str, float] | None = None,
+    share: float = SHARE,
+    deadline: float = DEADLINE,
+    max_hung: int = MAX_HUNG,
+    connections: int | None = None,
+    backing: bool = False,
+) -> Collecting:
+    """Collect the statistics of a host's domains, for as long as the `async with` block lasts.
+
+    `uri`: as for `domstats.connect`. `groups`: names, numbers of bits as text, or StatsGroup bits; all when None.
+    `plan`: seconds from one sample to the next, by the groups' names; by default 2 where no guest has to be asked
+    (state, interface, perf, memory), else 15. A period is longer where libvirtd would be busy with us for more than
+    `share` of it. `deadline`: seconds that a sample may be late before its record is `stale`, and that connecting may
+    take. `max_hung`: calls that may hang in libvirtd, which has 20 workers for all its clients. `connections`: how many
+    guests are asked at a time; by default two for each processor of this machine, at most 8. `backing`: disks with the
+    images they are based on.
+
+    Raises UsageError and its kinds BadUri and UnknownGroup; entering the block raises what `connect` raises.
+    """
+    made = make_plan(stats_bits(groups), plan or {}, share)
+    flags = DomainFilter.BACKING if backing else NO_FILTERS
+    for name, number in (("max_hung", max_hung), ("connections", connections)):
+        if number is not None and (not isinstance(number, int) or number < 1):
+            raise UsageError(f"{name} is a whole number over 0, not {number!r}")
+    seconds = checked_deadline(deadline)
+
+    def make(source: Source) -> Collector:
+        return Collector(Reach(source, width=connections, max_hung=max_hung), made, seconds, flags)
+
+    return Collecting(uri, make, seconds)

@@ -1,0 +1,236 @@
+"""The collector: asks one host again and again by a plan, and always has what is known, with its age.
+
+Its tasks: `_stay_connected` opens the connection anew whenever it is lost; `_tick` asks who is there and publishes a
+snapshot, every period, whatever has come, and `_look_on_events` asks in between; a `_sweep` for each pace of the plan
+asks the guests; the describer reads what definitions say. All of them write on one board.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from domstats.collector.backoff import BackOff
+from domstats.collector.board import Board, Picture
+from domstats.collector.cost import Cost
+from domstats.collector.describer import Describer
+from domstats.collector.plan import Plan, by_group
+from domstats.collector.reach import OPENING, Reach
+from domstats.collector.round import GuestCall, RollCall
+from domstats.collector.sweep import UNREACHED
+from domstats.errors import DomstatsError
+from domstats.model.flags import DomainFilter
+from domstats.model.snapshot import Snapshot
+from domstats.sources import DomainEvent
+
+SWEEP_MAX = 300.0
+"""Seconds that a sweep may take beyond those it is spread over: what has not come then waits for the next."""
+SLACK = 1.25
+"""A sweep is spread over its period but for so many times what it takes, so that the next can begin on time."""
+LOOK_PAUSE = 0.25
+"""Least seconds between two roll calls, however many events come."""
+
+_log = logging.getLogger(__name__)
+
+
+class Collector:
+    """What is known of one host, kept up to date. Made by `domstats.collect`.
+
+    Iteration gives a snapshot every period; who takes longer than that misses some. It ends when the collector is
+    closed.
+    """
+
+    def __init__(self, reach: Reach, plan: Plan, deadline: float, flags: DomainFilter) -> None:
+        """`deadline`: seconds that a sample may be late before its record is stale. Use `domstats.collect`."""
+        self.plan = plan
+        self.latest: Snapshot
+        """All that is known, as of the last period; every domain has a record. Reading it waits for nothing."""
+        self.trouble: DomstatsError | None = None
+        """Why the host could not be asked the last time, if it could not."""
+        self._reach, self._deadline = reach, deadline
+        self._board = Board()
+        self._roll = RollCall(reach, self._board, plan.free.groups, flags & ~DomainFilter.ENFORCE)
+        self._guests = [GuestCall(reach, self._board, pace.groups, flags) for pace in plan.guests]
+        self._periods = {call.mask: pace.period for call, pace in zip(self._guests, plan.guests, strict=True)}
+        self._describer = Describer(reach, self._board)
+        self._picture: Picture = ()
+        self._changed = asyncio.Event()
+        """Something has happened to a domain that the next roll call will show."""
+        self._back = asyncio.Event()
+        """Set, and replaced by another, when the connection was lost and is there again."""
+        self._published = asyncio.Event()
+        """Set, and replaced by another, with each snapshot."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    @property
+    def uri(self) -> str:
+        """The URI the host was reached by."""
+        return self._reach.uri
+
+    @property
+    def cost(self) -> Cost:
+        """What collecting has cost so far."""
+        return self._reach.cost
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many guests the sweeps under way (or the last ones) have heard, and how many they ask."""
+        return sum(call.heard for call in self._guests), sum(call.asked for call in self._guests)
+
+    @property
+    def previous(self) -> Snapshot:
+        """Each group of `latest` as it came the time before: what rates are best made with.
+
+        Two snapshots in a row have most often the same sample of a group with a long period.
+        """
+        return self._board.develop(self._picture, self.latest.time, self.latest.host_cpus)
+
+    async def start(self) -> None:
+        """Learn who is there, and go on from then on. Raises what the roll call raises."""
+        await self._look()
+        self._publish()
+        for work in (self._stay_connected, self._tick, self._look_on_events, self._describer.run):
+            self._begin(work())
+        for number in range(len(self._guests)):
+            self._begin(self._sweep(number))
+
+    async def aclose(self) -> None:
+        """End; safe to call twice. What hangs is left to libvirtd."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._published.set()
+        await self._reach.close()
+
+    async def __aiter__(self) -> AsyncIterator[Snapshot]:
+        while not self._closed:
+            published = self._published
+            yield self.latest
+            await published.wait()
+            for task in self._tasks:
+                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                    raise error
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        # None of them ends by itself: if one does, those who wait for snapshots are told why.
+        task.add_done_callback(lambda _: self._published.set())
+
+    async def _stay_connected(self) -> None:
+        back_off, again = BackOff(), False
+        while True:
+            try:
+                source = await self._reach.main()
+                await source.subscribe(self._happened, OPENING)
+                await self._look()
+            except DomstatsError as error:
+                self._failed(error)
+                await asyncio.sleep(back_off.delay())
+                continue
+            back_off.reset()
+            if again:  # what has changed in the meantime was told to nobody
+                self._describer.want_all()
+                back, self._back = self._back, asyncio.Event()
+                back.set()
+            await source.until_lost()
+            again = True
+            _log.warning("the connection to %s is lost", self.uri)
+            await asyncio.sleep(back_off.delay())
+
+    async def _tick(self) -> None:
+        now, period = asyncio.get_running_loop().time, self.plan.period
+        at = looked = now()
+        while True:
+            at += period
+            await asyncio.sleep(at - now())
+            at = max(at, now() - period)  # a loop that was held up does not catch up on what it missed
+            if not self._reach.lost and now() - looked >= self.plan.free.period - period / 2:
+                looked = now()
+                await self._look_within(min(period / 2, self._deadline))
+            self._publish()
+
+    async def _look_on_events(self) -> None:
+        """Events come many at a time; one roll call shows what all of them did."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if not self._reach.lost:
+                await self._look_within(self._deadline)
+            await asyncio.sleep(LOOK_PAUSE)
+
+    async def _look_within(self, seconds: float) -> None:
+        """A roll call, which is not waited for any longer than that, but goes on."""
+        await asyncio.wait([self._aside(self._look)], timeout=seconds)
+
+    async def _look(self) -> None:
+        await self._roll.ask([], self._deadline)
+        self.trouble = None
+        self._describer.want_missing()
+        for call in self._guests:
+            if call.newcomers:
+                self._aside(call.ask_newcomers)
+
+    def _aside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        """A task that ends by itself."""
+        task = asyncio.create_task(self._try(work))
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+        return task
+
+    async def _sweep(self, number: int) -> None:
+        """Ask the guests for the groups of one pace, for ever; the first time as fast as they answer.
+
+        The sweep after a fast one begins at once, so that no sample gets older than the period.
+        """
+        call, pace = self._guests[number], self.plan.guests[number]
+        now = asyncio.get_running_loop().time
+        fast, spread = True, 0.0
+        while True:
+            began, back = now(), self._back
+            if not self._reach.lost:
+                spread = 0.0 if fast else spread
+                await self._try(partial(call.sweep, spread + SWEEP_MAX, spread=spread))
+            period = self._periods[call.mask] = max(pace.period, call.cost / self.plan.share)
+            spread = max(0.0, period - SLACK * call.cost)
+            if fast and spread and not self._reach.lost:
+                fast = False
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, began + period - now())):
+                    await back.wait()
+                    fast = True
+
+    async def _try(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do it; what goes wrong with the host is not the end."""
+        try:
+            await work()
+        except DomstatsError as error:
+            self._failed(error)
+
+    def _failed(self, error: DomstatsError) -> None:
+        if str(error) != str(self.trouble):
+            level = logging.WARNING if isinstance(error, UNREACHED) else logging.ERROR
+            _log.log(level, "%s cannot be asked: %s", self.uri, error)
+        self.trouble = error
+
+    def _happened(self, event: DomainEvent) -> None:
+        if event.described:
+            self._describer.want(event.domain.uuid)
+        if event.lifecycle:
+            self._changed.set()
+
+    def _publish(self) -> None:
+        seconds = by_group(self.plan.free.period, self._periods) + self._deadline
+        cpus = self._roll.host_cpus
+        time = self._reach.clock()
+        self.latest = self._board.snapshot(time, self.plan.asked, seconds * self._reach.speed, cpus)
+        self._picture = self._board.previous()
+        published, self._published = self._published, asyncio.Event()
+        published.set()
