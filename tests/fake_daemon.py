@@ -64,15 +64,27 @@ class FakeDaemon:
     async def __aenter__(self) -> Self:
         self.answers = self._usual_answers() | self.answers
         self._changed = asyncio.Event()
-        self._server = await asyncio.get_running_loop().create_unix_server(lambda: Client(self), str(self.path))
+        await self.listen()
         return self
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        await self.hang_up()
+
+    async def listen(self) -> None:
+        """Take connections from now on."""
+        self._server = await asyncio.get_running_loop().create_unix_server(self.new_client, str(self.path))
+
+    async def hang_up(self) -> None:
+        """Take no more connections, and close those there are."""
         self._server.close()
         await self.disconnect()
         await self._server.wait_closed()
+
+    def new_client(self) -> Client:
+        """Our end of a connection that has come."""
+        return Client(self)
 
     @property
     def uri(self) -> str:
@@ -86,9 +98,13 @@ class FakeDaemon:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something that came, or a connection that ended, makes the condition true."""
         async with asyncio.timeout(PATIENCE):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
+            await self.when(condition)
+
+    async def when(self, condition: Callable[[], bool]) -> None:
+        """The same, for as long as it takes."""
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
 
     async def until_asked(self, procedure: Procedure, times: int = 1) -> list[Asked]:
         """Wait until the procedure has been called so many times; these calls."""
@@ -128,17 +144,25 @@ class FakeDaemon:
             return
         asked = Asked(client, call, procedure, args)
         self.asked.append(asked)
-        if procedure in self.held:
-            return
-        answer = self.answers.get(procedure, RemoteError(3, 10, "this function is not supported"))
+        if procedure not in self.held:
+            self.work_on(asked)
+
+    def work_on(self, asked: Asked) -> None:
+        """Answer a call."""
         try:
-            values = answer(*args) if callable(answer) else answer
+            values = self.values_of(asked)
         except RemoteError as error:
-            values = error
-        if isinstance(values, RemoteError):
-            self.fail(asked, values)
+            self.fail(asked, error)
         else:
             self.answer(asked, *values)
+
+    def values_of(self, asked: Asked) -> tuple[Any, ...]:
+        """What the answer to a call holds. Raises RemoteError."""
+        answer = self.answers.get(asked.procedure, RemoteError(3, 10, "this function is not supported"))
+        values = answer(*asked.args) if callable(answer) else answer
+        if isinstance(values, RemoteError):
+            raise values
+        return values
 
     def _usual_answers(self) -> dict[Procedure, Answer]:
         return {
@@ -186,10 +210,14 @@ class Client(asyncio.Protocol):
         while (packet := self._seen.next_packet()) is not None:
             self.daemon.headers.append(packet.header)
         self.machine.receive_data(data)
+        self.take_calls()
+        self.daemon.changed()
+
+    def take_calls(self) -> None:
+        """Deal with the calls that came."""
         for call in self.machine.events():
             self.daemon.handle(self, call)
         self.flush()
-        self.daemon.changed()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self.gone = True

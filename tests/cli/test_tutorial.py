@@ -1,28 +1,29 @@
-"""The tutorial's commands print what it says they print."""
+"""The commands of the documentation print what it says they print."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
-SESSIONS = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
-COMMANDS = [part for session in SESSIONS for part in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE)]
+from sessions import DOCS, commands_of, output_of
+
+TUTORIAL = commands_of((DOCS / "tutorial.md").read_text(encoding="utf-8"))
+SIMULATED_HOST = (DOCS / "simulated-host.md").read_text(encoding="utf-8")
 
 
 def test_there_are_some() -> None:
-    assert len(COMMANDS) == "".join(SESSIONS).count("$ ") >= 5
+    assert len(TUTORIAL) >= 5
 
 
-@pytest.mark.parametrize(("command", "output"), COMMANDS)
-def test_a_command(command: str, output: str) -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHON": sys.executable}
-    script = f'domstats() {{ "$PYTHON" -m domstats "$@"; }}; {command}'
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment, timeout=60, check=True)
-    assert done.stderr == ""
-    assert done.stdout == output
+@pytest.mark.parametrize(("command", "output"), TUTORIAL)
+def test_a_command(command: str, output: str, tmp_path: Path) -> None:
+    assert output_of(command, tmp_path) == output
+
+
+def test_the_script_of_the_simulated_host(tmp_path: Path) -> None:
+    (script,) = re.findall(r"```toml\n(.*?)```", SIMULATED_HOST, re.DOTALL)
+    (tmp_path / "day.toml").write_text(script, encoding="utf-8")
+    ((command, output),) = commands_of(SIMULATED_HOST)
+    assert output_of(command, tmp_path) == output

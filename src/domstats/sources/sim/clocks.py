@@ -11,7 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from domstats.sources.sim.dice import Dice, Flags, Ints, Words
+from domstats.sources.sim.dice import Dice, Flags, Floats, Ints, Words
 from domstats.sources.sim.flavours import Activity
 
 EPOCH = 1_767_225_600
@@ -88,7 +88,13 @@ class Clocks:
 
         Both have the clocks of a guest together, in the order of Clock.
         """
-        ticks = np.where(self._paused, EPOCH * _TICKS, int(now * _TICKS))
+        return self._read(np.where(self._paused, EPOCH * _TICKS, int(now * _TICKS)))
+
+    def read_each(self, times: Floats) -> tuple[Words, Words]:
+        """The clocks as of `read`, each guest's at a time of its own, whether it is paused or not."""
+        return self._read((times * _TICKS).astype(np.int64))
+
+    def _read(self, ticks: Ints) -> tuple[Words, Words]:
         up = np.clip(ticks - self._boot, 0, self._last)
         clocks = np.empty((len(up), len(Clock)), np.int64)
         clocks[:, Clock.UP] = up

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from xml.sax.saxutils import escape
 
 from domstats.model.description import Description, Device, DeviceKind
-from domstats.sources.sim.guests import Guests, disk_name, image_path
+from domstats.sources.sim.life import Life
 
 NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
 """The namespace of what OpenStack's compute service keeps in a domain."""
@@ -29,46 +30,43 @@ _MAC_MASK = (1 << 40) - 1
 """All of an address but its first byte, 52, as of KVM's own addresses: it is a local one, of one device."""
 
 
-def describe(guests: Guests, position: int) -> Description:
+def describe(life: Life) -> Description:
     """The description of one guest. As libvirt's, it names aliases and vnet devices only while the guest is on."""
-    domain = guests.domains[position]
-    role, _, number = domain.name.rpartition("-")
-    metadata = ((NOVA, _nova(guests, position, role)),) if role in _PROJECTS else ()
+    role, _, number = life.born.rpartition("-")
+    metadata = ((NOVA, _nova(life, role)),) if role in _PROJECTS else ()
+    title = f"{_TITLES.get(role, role.capitalize())} {number}".strip()
     return Description(
-        title=f"{_TITLES.get(role, role.capitalize())} {number}",
+        title=title if life.title is None else life.title,
         description="" if metadata else f"A simulated {role} guest",
         metadata=metadata,
-        devices=(*_disks(guests, position), *_interfaces(guests, position)),
+        devices=(*_disks(life), *_interfaces(life)),
     )
 
 
-def _disks(guests: Guests, position: int) -> list[Device]:
-    domain = guests.domains[position]
+def _disks(life: Life) -> list[Device]:
     return [
         Device(
             DeviceKind.DISK,
-            target=disk_name(disk),
-            alias="" if domain.id is None else f"virtio-disk{disk}",
+            target=disk.name,
+            alias=f"virtio-disk{disk.number}" if life.active else "",
             type="file",
-            source=image_path(domain.name, disk),
+            source=disk.path,
         )
-        for disk in range(int(guests.disks[position]))
+        for disk in life.disks
     ]
 
 
-def _interfaces(guests: Guests, position: int) -> list[Device]:
-    domain, first = guests.domains[position], int(guests.first_net[position])
-    off = domain.id is None
+def _interfaces(life: Life) -> list[Device]:
     return [
         Device(
             DeviceKind.INTERFACE,
-            target="" if off else f"vnet{first + nic}",
-            alias="" if off else f"net{nic}",
+            target=nic.name,
+            alias=f"net{nic.number}" if life.active else "",
             type="bridge",
             source=BRIDGE,
-            mac=_mac(domain.uuid, nic),
+            mac=_mac(life.domain.uuid, nic.number),
         )
-        for nic in range(int(guests.nics[position]))
+        for nic in life.nics
     ]
 
 
@@ -77,12 +75,12 @@ def _mac(of: str, nic: int) -> str:
     return ":".join(("52", *(digits[start : start + 2] for start in range(0, 10, 2))))
 
 
-def _nova(guests: Guests, position: int, role: str) -> str:
+def _nova(life: Life, role: str) -> str:
     project = _PROJECTS[role]
     project_id = uuid.uuid5(uuid.NAMESPACE_DNS, f"{project}.example").hex
     return (
-        f'<nova:instance xmlns:nova="{NOVA}"><nova:name>{guests.domains[position].name}</nova:name>'
-        f'<nova:flavor name="{role}"><nova:memory>{int(guests.memory[position]) >> 10}</nova:memory>'
-        f"<nova:vcpus>{int(guests.vcpus[position])}</nova:vcpus></nova:flavor>"
+        f'<nova:instance xmlns:nova="{NOVA}"><nova:name>{escape(life.born)}</nova:name>'
+        f'<nova:flavor name="{role}"><nova:memory>{life.memory >> 10}</nova:memory>'
+        f"<nova:vcpus>{len(life.vcpus)}</nova:vcpus></nova:flavor>"
         f'<nova:owner><nova:project uuid="{project_id}">{project}</nova:project></nova:owner></nova:instance>'
     )

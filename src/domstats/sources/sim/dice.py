@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 
 _PART = 31  # bits of a draw that are used; times a range of up to 32 bits it fits into 63

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from domstats.errors import StatsUnsupported, UnknownDomain
+from domstats.errors import UnknownDomain
 from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
@@ -18,15 +18,13 @@ from domstats.model.snapshot import Snapshot
 from domstats.sources.sim.behaviour import Behaviour
 from domstats.sources.sim.clocks import Clocks
 from domstats.sources.sim.descriptions import describe
-from domstats.sources.sim.dice import Dice, Flags, Ints
+from domstats.sources.sim.dice import Dice, Ints
 from domstats.sources.sim.flavours import HOST_CPUS
-from domstats.sources.sim.guests import PAUSED, RUNNING, SHUTOFF, Guests
+from domstats.sources.sim.guests import PAUSED, Guests
+from domstats.sources.sim.life import first_life
 from domstats.sources.sim.program import Program
-from domstats.sources.sim.selection import ALL_GROUPS, Selection, Selector
+from domstats.sources.sim.selection import ALL_GROUPS, Selection, Selector, check_groups, passing
 from domstats.sources.sim.uri import SimConfig
-
-_ARGUMENT_UNSUPPORTED, _FROM_QEMU = 74, 10
-"""virErrorNumber and virErrorDomain of libvirt's report."""
 
 
 class Fleet:
@@ -54,12 +52,9 @@ class Fleet:
 
         NOWAIT changes nothing: no guest ever keeps anybody waiting. Raises StatsUnsupported.
         """
-        unknown = groups & ~ALL_GROUPS
-        if unknown and flags & DomainFilter.ENFORCE:
-            text = f"argument unsupported: Stats types bits 0x{unknown:x} are not supported by this daemon or QEMU"
-            raise StatsUnsupported(_ARGUMENT_UNSUPPORTED, _FROM_QEMU, text)
+        check_groups(groups, flags, ALL_GROUPS)
         positions = self._positions_of(domains)
-        chosen = positions[self._passing(flags)[positions]]
+        chosen = positions[passing(self._guests.state, flags)[positions]]
         return self._selector.select(chosen, groups or ALL_GROUPS, backing=DomainFilter.BACKING in flags)
 
     def snapshot(self, now: float, selection: Selection | None = None) -> Snapshot:
@@ -75,7 +70,7 @@ class Fleet:
         """What the definition of a guest says, found by its UUID. Raises UnknownDomain."""
         if domain.uuid not in self._positions:
             raise UnknownDomain(domain.name)
-        return describe(self._guests, self._positions[domain.uuid])
+        return describe(first_life(self._guests, self._positions[domain.uuid]))
 
     def _positions_of(self, domains: Sequence[Domain]) -> Ints:
         """Positions of these domains, or of all; those that do not exist are left out, as libvirt does."""
@@ -83,24 +78,3 @@ class Fleet:
             return np.arange(len(self.domains))
         found = (self._positions.get(domain.uuid) for domain in domains)
         return np.array([position for position in found if position is not None], np.int64)
-
-    def _passing(self, flags: DomainFilter) -> Flags:
-        """True for the guests that pass the state filters; all of them are persistent."""
-        state = self._guests.state
-        active, every = state != SHUTOFF, np.ones(len(state), np.bool_)
-        lines = (
-            ((DomainFilter.ACTIVE, active), (DomainFilter.INACTIVE, ~active)),
-            ((DomainFilter.PERSISTENT, every), (DomainFilter.TRANSIENT, ~every)),
-            (
-                (DomainFilter.RUNNING, state == RUNNING),
-                (DomainFilter.PAUSED, state == PAUSED),
-                (DomainFilter.SHUTOFF, state == SHUTOFF),
-                (DomainFilter.OTHER, ~np.isin(state, (RUNNING, PAUSED, SHUTOFF))),
-            ),
-        )
-        passing = every.copy()
-        for line in lines:
-            asked = [guests for flag, guests in line if flag in flags]
-            if asked:
-                passing &= np.logical_or.reduce(asked)
-        return passing

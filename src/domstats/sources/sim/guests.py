@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from domstats.sources.sim.uri import SimConfig
 
 RUNNING, PAUSED, SHUTOFF = map(DOMAIN_STATES.index, ("running", "paused", "shutoff"))
 _REASONS = {RUNNING: 1, PAUSED: 1, SHUTOFF: 1}  # booted; by the user; shut down
-_IMAGES = "/var/lib/libvirt/images"
+IMAGES = "/var/lib/libvirt/images"
+"""Where disks have their images."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,9 +31,12 @@ class Guests:
     state: Ints
     reason: Ints
     vcpus: Ints
-    """Of the definition; so are the disks and interfaces, also of guests that are off."""
+    """Of the definition; so are the devices and I/O threads, also of guests that are off."""
     disks: Ints
     nics: Ints
+    iothreads: Ints
+    reports_memory: Ints
+    """1 where the balloon driver reports memory statistics while the guest is on."""
     memory: Ints
     """The most it may have, in KiB."""
     counts: Mapping[str, Ints]
@@ -51,17 +55,8 @@ class Guests:
         nics = _sizes([each.nics for each in FLAVOURS], config.nics)[flavour]
         iothreads = np.array([each.iothreads for each in FLAVOURS])[flavour]
         ids = np.cumsum(active * dice.between("id.step", 1, 3))
-        counts = {
-            "all": np.ones_like(active),
-            "active": active,
-            "memory_stats": active * (dice.between("memory.stats", 1, 100) <= 75),
-            "vcpus": active * vcpus,
-            "nics": active * nics,
-            "disks": active * disks,
-            "off_disks": (1 - active) * disks,
-            "iothread_lists": active * (iothreads > 0),
-            "iothreads": active * iothreads,
-        }
+        reports_memory = (dice.between("memory.stats", 1, 100) <= 75).astype(np.int64)
+        counts = _counts(active, 1 - active, reports_memory, vcpus, nics, disks, iothreads)
         names = _names(flavour)
         uuids = zip(dice.raw("uuid.high").tolist(), dice.raw("uuid.low").tolist(), strict=True)
         domains = [
@@ -76,9 +71,23 @@ class Guests:
             vcpus=vcpus,
             disks=disks,
             nics=nics,
+            iothreads=iothreads,
+            reports_memory=reports_memory,
             memory=np.array([each.memory << 10 for each in FLAVOURS])[flavour] << dice.weighted("memory", (2, 1)),
             counts=counts,
             first_net=np.cumsum(counts["nics"]) - counts["nics"],
+        )
+
+    def grown(self, vcpus: Ints, disks: Ints, nics: Ints) -> Guests:
+        """The same guests with these many devices, on and off at once: with every value they can ever have."""
+        on = np.ones_like(self.state)
+        return replace(
+            self,
+            state=on * RUNNING,
+            vcpus=vcpus,
+            disks=disks,
+            nics=nics,
+            counts=_counts(on, on, self.reports_memory, vcpus, nics, disks, self.iothreads),
         )
 
     def counts_of(self, position: int) -> dict[str, int]:
@@ -104,6 +113,23 @@ class Guests:
         return strings
 
 
+def _counts(
+    on: Ints, off: Ints, reports_memory: Ints, vcpus: Ints, nics: Ints, disks: Ints, iothreads: Ints
+) -> dict[str, Ints]:
+    """What there is of each of keys.COUNTS; `on`, `off`: 1 for guests that have what such guests have, else 0."""
+    return {
+        "all": np.ones_like(on),
+        "active": on,
+        "memory_stats": on * reports_memory,
+        "vcpus": on * vcpus,
+        "nics": on * nics,
+        "disks": on * disks,
+        "off_disks": off * disks,
+        "iothread_lists": on * (iothreads > 0),
+        "iothreads": on * iothreads,
+    }
+
+
 def _sizes(usual: list[int], given: int | None) -> Ints:
     return np.array(usual if given is None else [given] * len(usual), np.int64)
 
@@ -120,7 +146,7 @@ def _names(flavour: Ints) -> list[str]:
 
 def image_path(name: str, disk: int, below: str = "") -> str:
     """The file of a guest's disk, in the directory of all images or in one `below` it."""
-    return f"{_IMAGES}{below}/{name}-{disk}.qcow2"
+    return f"{IMAGES}{below}/{name}-{disk}.qcow2"
 
 
 def disk_name(number: int) -> str:

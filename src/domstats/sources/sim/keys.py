@@ -6,7 +6,7 @@ from guest to guest is only how many devices a section has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,7 +128,8 @@ def shape(counts: Mapping[str, int], groups: int, *, backing: bool) -> tuple[Sha
     keys: list[str] = []
     types = bytearray()
     slots: list[int] = []
-    for section, device, number in _blocks(counts, backing=backing):
+    devices = {name: range(count) for name, count in counts.items()}
+    for section, device, number in blocks(devices, backing=backing):
         if groups >> group_of(section.prefix) & 1:
             prefix = section.prefix.format(number)
             first = starts[section] + device * len(section.params)
@@ -138,19 +139,22 @@ def shape(counts: Mapping[str, int], groups: int, *, backing: bool) -> tuple[Sha
     return Shape.of(keys, bytes(types)), np.array(slots, np.int64)
 
 
-def _blocks(counts: Mapping[str, int], *, backing: bool) -> Iterator[tuple[Section, int, int]]:
-    """The sections in the order of their keys: the section, which of its devices, and the number in the key."""
-    backing = backing and counts["active"] > 0
+def blocks(devices: Mapping[str, Sequence[int]], *, backing: bool) -> Iterator[tuple[Section, int, int]]:
+    """The sections in the order of their keys: the section, which of its devices, and the number in the key.
+
+    `devices`: the numbers of those there are of each of COUNTS.
+    """
+    backing = backing and len(devices["active"]) > 0
     for section in RECORD:
         if section is BLOCKS and backing:
             yield ALL_BLOCKS, 0, 0
             continue
-        devices = counts[section.count]
-        for device in range(devices):
+        there = devices[section.count]
+        for index, device in enumerate(there):
             if section is DISK and backing:
-                yield DISK, device, 2 * device
-                yield BACKING, device, 2 * device + 1
+                yield DISK, device, 2 * index
+                yield BACKING, device, 2 * index + 1
             elif section is IOTHREAD:
-                yield section, device, devices - device  # QEMU lists them last first, and their ids begin at 1
+                yield section, device, len(there) - index  # QEMU lists them last first, and their ids begin at 1
             else:
-                yield section, device, device
+                yield section, device, index

@@ -82,6 +82,10 @@ class Program:
         """Where each guest's record begins, and where what stands beside it."""
         return self._starts[RECORD[0]], self._starts[BESIDE[0]]
 
+    def section_starts(self, section: Section) -> Ints:
+        """Where that section of each guest begins."""
+        return self._starts[section]
+
     def devices(self, section: Section) -> Devices:
         """All devices of that section, by guest."""
         count = self._counts[section.count]

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from domstats.catalog.groups import GROUPS
+from domstats.errors import StatsUnsupported
+from domstats.model.flags import DomainFilter
 from domstats.model.layout import Layout, Positions, RecordLayout, Shape
 from domstats.sources.sim import keys
-from domstats.sources.sim.dice import Ints, Words
-from domstats.sources.sim.guests import Guests
+from domstats.sources.sim.dice import Flags, Ints, Words
+from domstats.sources.sim.guests import PAUSED, RUNNING, SHUTOFF, Guests
 from domstats.sources.sim.program import Chosen, Program
 
 ALL_GROUPS = sum(1 << group.bit for group in GROUPS)
 """The bits of all groups, those without values (perf, memory) included."""
+_ARGUMENT_UNSUPPORTED, _FROM_QEMU = 74, 10
+"""virErrorNumber and virErrorDomain of libvirt's report."""
 _RECORD = 100
 """What a record of a selection that is kept counts, beside its values: about as much memory as so many of them."""
 _KEPT_LEAST = 1 << 22
@@ -97,3 +101,32 @@ class Selector:
 
 def _cost(selection: Selection) -> int:
     return selection.layout.size + _RECORD * (1 + len(selection.layout))
+
+
+def check_groups(groups: int, flags: DomainFilter, supported: int) -> None:
+    """Raise StatsUnsupported for bits that are not supported, if the flags say that this is an error."""
+    unknown = groups & ~supported
+    if unknown and flags & DomainFilter.ENFORCE:
+        text = f"argument unsupported: Stats types bits 0x{unknown:x} are not supported by this daemon or QEMU"
+        raise StatsUnsupported(_ARGUMENT_UNSUPPORTED, _FROM_QEMU, text)
+
+
+def passing(state: Ints, flags: DomainFilter) -> Flags:
+    """True for the guests in these states that pass the state filters; all of them are persistent."""
+    active, every = state != SHUTOFF, np.ones(len(state), np.bool_)
+    lines = (
+        ((DomainFilter.ACTIVE, active), (DomainFilter.INACTIVE, ~active)),
+        ((DomainFilter.PERSISTENT, every), (DomainFilter.TRANSIENT, ~every)),
+        (
+            (DomainFilter.RUNNING, state == RUNNING),
+            (DomainFilter.PAUSED, state == PAUSED),
+            (DomainFilter.SHUTOFF, state == SHUTOFF),
+            (DomainFilter.OTHER, ~np.isin(state, (RUNNING, PAUSED, SHUTOFF))),
+        ),
+    )
+    passes = every.copy()
+    for line in lines:
+        asked = [guests for flag, guests in line if flag in flags]
+        if asked:
+            passes &= np.logical_or.reduce(asked)
+    return passes

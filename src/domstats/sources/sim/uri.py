@@ -1,4 +1,4 @@
-"""URIs of simulated hosts: `sim:///?domains=N&seed=S[&vcpus=..&disks=..&nics=..&time=..&speed=..]`."""
+"""URIs of simulated hosts: `sim:///?domains=N&seed=S[&vcpus=..&disks=..&nics=..&time=..&speed=..&script=..]`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class SimConfig:
     """Where the clock stands still, in seconds since the epoch; None for a clock that runs."""
     speed: float = 1.0
     """How many simulated seconds pass in a second."""
+    script: str | None = None
+    """The file that says what happens to the guests; None where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,18 @@ class _Speed:
         return "a finite number over 0"
 
 
+class _File:
+    def read(self, text: str) -> str | None:
+        return text if text and "\0" not in text else None
+
+    def __str__(self) -> str:
+        return "the path of a file"
+
+
 _DIGITS_MAX = 20  # 2**64 - 1 has 20
 _REAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?")
 
-_PARAMETERS: dict[str, _Whole | _Time | _Speed] = {
+_PARAMETERS: dict[str, _Whole | _Time | _Speed | _File] = {
     "domains": _Whole(0, 100_000),
     "seed": _Whole(0, (1 << 64) - 1),
     "vcpus": _Whole(1, 1024),
@@ -73,6 +83,7 @@ _PARAMETERS: dict[str, _Whole | _Time | _Speed] = {
     "nics": _Whole(0, 64),
     "time": _Time(),
     "speed": _Speed(),
+    "script": _File(),
 }
 """What each parameter may be."""
 
@@ -87,7 +98,7 @@ def parse(text: str) -> SimConfig:
         raise BadUri(text, "simulated hosts begin with sim:///")
     if parts.netloc or parts.path not in ("", "/") or parts.fragment:
         raise BadUri(text, "a simulated host has no name and no path; write sim:/// and then ?domains=N and the like")
-    chosen: dict[str, int | float] = {}
+    chosen: dict[str, int | float | str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _PARAMETERS:
             raise BadUri(text, f"unknown parameter {name!r}; there are {', '.join(_PARAMETERS)}")
