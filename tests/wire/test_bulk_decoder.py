@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import struct
 import uuid
+import weakref
 
 import pytest
 from hypothesis import given
@@ -263,3 +265,22 @@ def test_remembered_plans_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         decoder.decode(encode_reply(Snapshot.of_params([vm(start, *texts(start))])))
         assert sum(plan.words for plan in decoder._plans.values()) <= 200
         assert len(decoder._hints) <= len(decoder._plans)
+
+
+def test_plans_that_fit_nothing_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domstats.wire.bulk.decoder._PLANS_AGE", 20)
+    decoder = ReplyDecoder()
+    domain = Domain("vm", "00000000-0000-0000-0000-000000000001", 1)
+
+    def reply(keys: int) -> bytes:
+        params = [TypedParameter(f"cpu.{number}", ParamType.ULLONG, number) for number in range(keys)]
+        return encode_reply(Snapshot.of_params([(domain, params)]))
+
+    usual, unusual = reply(3), reply(4)
+    kept = decoder.decode(usual).layout
+    once = weakref.ref(decoder.decode(unusual).layout)
+    for number in range(30):
+        assert decoder.decode(usual).layout is kept
+        decoder.decode(reply(5 + number))
+    gc.collect()
+    assert once() is None

@@ -16,6 +16,8 @@ from domstats.wire.bulk.template import WORD, Template, Words
 _PLANS_WORDS = 1 << 23
 """How many words of reply the remembered plans may cover: 4,800 guests like those of the captured replies, in slices or
 whole. A plan takes 7 bytes a word."""
+_PLANS_AGE = 1000
+"""Replies after which a plan that none of them fitted is forgotten: a host in slices has some dozens a round."""
 _KNOWN_BYTES = 1 << 26
 """How many bytes of records are remembered; over that, only those of the remembered plans are."""
 _HINT_BYTES = 48
@@ -34,6 +36,7 @@ class ReplyDecoder:
     def __init__(self) -> None:
         self._known = Known()
         self._plans: OrderedDict[tuple[Template, ...], Plan] = OrderedDict()
+        self._decoded = 0
         self._hints: dict[tuple[int, bytes], Plan] = {}
         """By length and beginning of a body: a guess that costs nothing, and the plan itself proves it."""
 
@@ -56,6 +59,8 @@ class ReplyDecoder:
                 self._hints[hint] = plan
             else:
                 words = arranged
+        self._decoded += 1
+        plan.used = self._decoded
         return Snapshot.of_one_poll(plan.layout, plan.read(words), time=time, source=source, host_cpus=host_cpus)
 
     def _plan_of(self, templates: list[Template]) -> Plan:
@@ -67,8 +72,13 @@ class ReplyDecoder:
         return plan
 
     def _make_room(self, plan: Plan) -> None:
+        plan.used = self._decoded
+        old = [key for key, each in self._plans.items() if each.used < self._decoded - _PLANS_AGE]
+        for key in old:
+            del self._plans[key]
         while len(self._plans) > 1 and sum(each.words for each in self._plans.values()) > _PLANS_WORDS:
-            self._plans.popitem(last=False)
+            old.append(self._plans.popitem(last=False)[0])
+        if old:
             self._hints.clear()
         if self._known.size > max(_KNOWN_BYTES, 2 * WORD * plan.words):  # domains come and go for years
             records = chain.from_iterable(each.layout.records for each in [*self._plans.values(), plan])

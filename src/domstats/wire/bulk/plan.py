@@ -23,10 +23,12 @@ class Plan:
 
     __slots__ = (
         "_fixed", "_gather", "_narrow", "_signed", "_string_values", "_string_words", "_strings",
-        "_text", "layout",
+        "_text", "layout", "used",
     )  # fmt: skip
 
     def __init__(self, templates: Sequence[Template]) -> None:
+        self.used = 0
+        """Number of the reply that it was used for last; the decoder's."""
         self.layout = Layout([template.record for template in templates])
         forms = [template.form for template in templates]
         count = struct.pack(">I", len(templates))
