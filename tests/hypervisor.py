@@ -97,10 +97,10 @@ class Hypervisor:
             (self.directory / name).mkdir()
         shutil.copytree(HERE / "inside/etc", self.directory / "etc")
 
-    def _await_daemon(self, unshare: subprocess.Popen[bytes]) -> None:
+    def _await_daemon(self, unshare: subprocess.Popen[bytes] | None) -> None:
         ends = time.monotonic() + _STARTING
         while time.monotonic() < ends:
-            if unshare.poll() is not None:
+            if unshare is not None and unshare.poll() is not None:
                 raise HypervisorError(f"libvirtd did not start: {self._last_words()}")
             with socket.socket(socket.AF_UNIX) as probe:
                 if probe.connect_ex(str(self.socket)) == 0:
@@ -108,6 +108,28 @@ class Hypervisor:
                     return
             time.sleep(0.05)
         raise HypervisorError(f"libvirtd does not answer after {_STARTING:g} s: {self._last_words()}")
+
+    def end_daemon(self, how: signal.Signals = signal.SIGTERM, *, again: bool = True) -> None:
+        """End libvirtd; its guests go on. It is started anew by itself, unless not `again`: then all ends with it."""
+        if again:
+            (self.directory / "again").touch()
+        number = (self.directory / "daemon").read_text().strip()
+        self.inside("kill", f"-{how.name.removeprefix('SIG')}", number, root=Path("/"))
+
+    def restart_daemon(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End libvirtd and wait until it is there again, with all its guests."""
+        before = (self.directory / "daemon").read_text()
+        guests = self.names()
+        self.end_daemon(how)
+        ends = time.monotonic() + _STARTING
+        while (self.directory / "daemon").read_text() == before:
+            if time.monotonic() > ends:
+                raise HypervisorError("libvirtd does not end")
+            time.sleep(0.01)
+        self._await_daemon(self._unshare)
+        while self.names() != guests:
+            if time.monotonic() > ends:
+                raise HypervisorError("libvirtd does not find its guests again")
 
     def _make_sure(self) -> None:
         """That what is run inside meets this libvirtd, and can do the machine's own no harm."""

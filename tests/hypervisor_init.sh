@@ -6,7 +6,8 @@
 # To be started with mount, network and process namespaces that are new. DIRECTORY holds run, etc, lib, log and cache,
 # which become /run, /etc/libvirt, /var/lib/libvirt, /var/log/libvirt and /var/cache/libvirt. ROOT is the root of the
 # system whose libvirtd it is. 'owned' ends everything when standard input does. When this process ends, the kernel ends
-# every process in the namespaces, and with them go the mounts and the network devices.
+# every process in the namespaces, and with them go the mounts and the network devices. The daemon's number, as it is
+# inside, stands in DIRECTORY/daemon.
 set -eu
 directory=$1 root=${2%/} life=$3
 
@@ -52,7 +53,12 @@ ip link set dsveth0 up
 ip link set dsveth1 up
 
 exec 3<&0
-chroot "$root/" libvirtd </dev/null 3<&- &
-daemon=$!
-[ "$life" = kept ] || { cat <&3 >/dev/null; kill -KILL $daemon; } &
-wait $daemon
+[ "$life" = kept ] || { cat <&3 >/dev/null; kill -KILL -1; } &
+# The daemon is started anew when it ends while there is a file of this name; without one, everything ends with it.
+while :; do
+  rm -f "$directory/again"
+  chroot "$root/" libvirtd </dev/null 3<&- &
+  echo $! >"$directory/daemon"
+  wait $! || true
+  [ -e "$directory/again" ] || break
+done

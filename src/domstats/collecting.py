@@ -8,7 +8,8 @@ async with domstats.collect("qemu:///system") as collector:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from types import TracebackType
 
 from domstats.aio import WhichGroups, checked_deadline, stats_bits
@@ -17,12 +18,26 @@ from domstats.collector.lanes import MAX_HUNG
 from domstats.collector.plan import SHARE, make_plan
 from domstats.collector.reach import Reach
 from domstats.errors import UsageError
+from domstats.model.domain import Domain, is_uuid
 from domstats.model.flags import NO_FILTERS, DomainFilter
 from domstats.sources import Source
 from domstats.sources.registry import open_source
 
 DEADLINE = 5.0
 """Seconds that a sample may be late when the caller does not say."""
+
+
+def chooser(patterns: Iterable[str] | None) -> Callable[[Domain], bool]:
+    """Whether a domain is one of these, by its name, its UUID, or a pattern of names as shells have them."""
+    if patterns is None:
+        return lambda _: True
+    if isinstance(patterns, str):
+        patterns = [patterns]
+    asked = {pattern.lower() if is_uuid(pattern) else pattern for pattern in patterns}
+    globs = [pattern for pattern in asked if any(sign in pattern for sign in "*?[")]
+    return lambda domain: (
+        domain.name in asked or domain.uuid in asked or any(fnmatchcase(domain.name, glob) for glob in globs)
+    )
 
 
 class Collecting:
@@ -53,6 +68,7 @@ def collect(
     uri: str | None = None,
     groups: WhichGroups | None = None,
     *,
+    domains: Iterable[str] | None = None,
     plan: Mapping[str, float] | None = None,
     share: float = SHARE,
     deadline: float = DEADLINE,
@@ -63,12 +79,13 @@ def collect(
     """Collect the statistics of a host's domains, for as long as the `async with` block lasts.
 
     `uri`: as for `domstats.connect`. `groups`: names, numbers of bits as text, or StatsGroup bits; all when None.
-    `plan`: seconds from one sample to the next, by the groups' names; by default 2 where no guest has to be asked
-    (state, interface, perf, memory), else 15. A period is longer where libvirtd would be busy with us for more than
-    `share` of it. `deadline`: seconds that a sample may be late before its record is `stale`, and that connecting may
-    take. `max_hung`: calls that may hang in libvirtd, which has 20 workers for all its clients. `connections`: how many
-    guests are asked at a time; by default two for each processor of this machine, at most 8. `backing`: disks with the
-    images they are based on.
+    `domains`: names, UUIDs, or patterns of names (`web-*`); all when None. One that is not there yet is collected when
+    it comes. `plan`: seconds from one sample to the next, by the groups' names; by default 2 where no guest has to be
+    asked (state, interface, perf, memory), else 15. A period is longer where libvirtd would be busy with us for more
+    than `share` of it. `deadline`: seconds that a sample may be late before its record is `stale`, and that connecting
+    may take. `max_hung`: calls that may hang in libvirtd, which has 20 workers for all its clients. `connections`: how
+    many calls there are at a time; by default two for each processor of this machine, at most 8. `backing`: disks with
+    the images they are based on.
 
     Raises UsageError and its kinds BadUri and UnknownGroup; entering the block raises what `connect` raises.
     """
@@ -78,8 +95,9 @@ def collect(
         if number is not None and (not isinstance(number, int) or number < 1):
             raise UsageError(f"{name} is a whole number over 0, not {number!r}")
     seconds = checked_deadline(deadline)
+    wanted = chooser(domains)
 
     def make(source: Source) -> Collector:
-        return Collector(Reach(source, width=connections, max_hung=max_hung), made, seconds, flags)
+        return Collector(Reach(source, width=connections, max_hung=max_hung), made, seconds, flags, wanted)
 
     return Collecting(uri, make, seconds)

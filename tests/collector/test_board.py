@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from domstats.catalog.groups import GROUP_NAMES
 from domstats.collector.board import FREE, MONITOR, Board
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
+from domstats.wire.bulk.decoder import ReplyDecoder
+from domstats.wire.bulk.encoder import encode_reply
 
 P, T = TypedParameter, ParamType
 ASKED = 0b11  # state and cpu
@@ -19,17 +23,30 @@ def vm(number: int, id: int | None = None, name: str = "") -> Domain:  # noqa: A
     return Domain(name or f"vm{number}", f"00000000-0000-0000-0000-{number:012}", number if id is None else id)
 
 
+DECODER = ReplyDecoder()
+
+
 def states(time: float, *domains: Domain) -> Snapshot:
-    return Snapshot.of_params(((each, [P("state.state", T.INT, 1)]) for each in domains), time=time, source="test:")
+    return polled(time, {each: [P("state.state", T.INT, 1)] for each in domains})
 
 
 def times(time: float, *domains: Domain) -> Snapshot:
-    content = ((each, [P("cpu.time", T.ULLONG, int(time))]) for each in domains)
-    return Snapshot.of_params(content, time=time, source="test:")
+    # A decoder tells what was asked of a domain by the number of values.
+    params = [P("cpu.time", T.ULLONG, int(time)), P("cpu.user", T.ULLONG, 0)]
+    return polled(time, dict.fromkeys(domains, params))
+
+
+def polled(time: float, content: dict[Domain, list[TypedParameter]]) -> Snapshot:
+    """As a source gives it: what did not change has the layout it had before."""
+    return DECODER.decode(encode_reply(Snapshot.of_params(content.items())), time=time, source="test:")
 
 
 def statuses(board: Board, time: float, fresh_for: float = 5.0) -> dict[str, str]:
-    return {each.domain.name: each.status.label for each in board.snapshot(time, ASKED, fresh_for, 4)}
+    return {each.domain.name: each.status.label for each in shown(board, time, fresh_for)}
+
+
+def shown(board: Board, time: float, fresh_for: float = 5.0, *, gone: bool = True) -> Snapshot:
+    return board.snapshot(time, ASKED, np.full(len(GROUP_NAMES), fresh_for), 4, gone=gone)
 
 
 def see(board: Board, snapshot: Snapshot, status: Status = Status.FRESH) -> list[str]:
@@ -50,8 +67,8 @@ def test_free_and_monitor_groups_are_all_groups() -> None:
 
 
 def test_a_record_is_made_of_its_parts(board: Board) -> None:
-    snapshot = board.snapshot(11.0, ASKED, 5.0, 4)
-    assert dict(snapshot["vm1"].items()) == {"state.state": 1, "cpu.time": 10}
+    snapshot = shown(board, 11.0, 5.0)
+    assert dict(snapshot["vm1"].items()) == {"state.state": 1, "cpu.time": 10, "cpu.user": 0}
     assert snapshot["vm1"].ages == {"state": 1.0, "cpu": 1.0}
     assert snapshot["vm1"].sources == {"state": "test:", "cpu": "test:"}
     assert (snapshot.time, snapshot.host_cpus, snapshot.problems) == (11.0, 4, [])
@@ -60,7 +77,7 @@ def test_a_record_is_made_of_its_parts(board: Board) -> None:
 def test_old_groups_make_a_record_stale_and_stay(board: Board) -> None:
     board.see_all(states(20.0, vm(1), vm(2)), FREE)
     see(board, times(20.0, vm(2)))
-    snapshot = board.snapshot(21.0, ASKED, 5.0, None)
+    snapshot = shown(board, 21.0, 5.0)
     assert [record.status.label for record in snapshot] == ["stale", "fresh"]
     assert snapshot["vm1"]["cpu.time"] == 10
     assert snapshot["vm1"].ages == {"state": 1.0, "cpu": 11.0}
@@ -69,7 +86,7 @@ def test_old_groups_make_a_record_stale_and_stay(board: Board) -> None:
 
 def test_a_domain_that_never_answered_is_there(board: Board) -> None:
     board.see_all(states(20.0, vm(1), vm(2), vm(3)), FREE)
-    assert dict(board.snapshot(20.0, ASKED, 60.0, None)["vm3"].items()) == {"state.state": 1}
+    assert dict(shown(board, 20.0, 60.0)["vm3"].items()) == {"state.state": 1}
     assert statuses(board, 20.0, 60.0) == {"vm1": "fresh", "vm2": "fresh", "vm3": "stale"}
 
 
@@ -91,12 +108,12 @@ def test_a_late_reply_does_not_bring_back_who_is_gone(board: Board) -> None:
 def test_of_an_earlier_run_nothing_is_left(board: Board) -> None:
     assert board.see_all(states(12.0, vm(1, id=9), vm(2)), FREE) == [vm(1).uuid]
     assert see(board, times(12.0, vm(1))) == [], "the reply is of the run before"
-    assert "cpu.time" not in board.snapshot(12.0, ASKED, 5.0, None)["vm1"]
+    assert "cpu.time" not in shown(board, 12.0, 5.0)["vm1"]
 
 
 def test_a_new_name_is_shown(board: Board) -> None:
     board.see_all(states(12.0, vm(1, name="renamed"), vm(2)), FREE)
-    snapshot = board.snapshot(12.0, ASKED, 5.0, None)
+    snapshot = shown(board, 12.0, 5.0)
     assert snapshot["renamed"]["cpu.time"] == 10
 
 
@@ -111,7 +128,77 @@ def test_blocked_until_it_answers_in_full(board: Board) -> None:
 
 def test_a_partial_reply_does_not_replace_a_full_one(board: Board) -> None:
     see(board, Snapshot.of_params([(vm(1), [])], time=12.0), Status.PARTIAL)
-    snapshot = board.snapshot(12.0, ASKED, 5.0, None)
+    snapshot = shown(board, 12.0, 5.0)
     assert snapshot["vm1"].status is Status.PARTIAL
     assert snapshot["vm1"]["cpu.time"] == 10
     assert snapshot["vm1"].ages["cpu"] == 2.0
+
+
+def test_of_a_partial_reply_what_is_no_less_than_before_is_taken(board: Board) -> None:
+    def reply(time: float, *keys: str) -> Snapshot:
+        params = [P(key, T.ULLONG, int(time)) for key in keys]
+        return Snapshot.of_params([(vm(1), params)], time=time, source="test:")
+
+    see(board, reply(12.0, "cpu.time", "cpu.user", "balloon.current", "balloon.rss"))
+    see(board, reply(13.0, "cpu.time", "cpu.user", "balloon.current", "vcpu.current"), Status.PARTIAL)
+    record = shown(board, 13.0, 60.0)["vm1"]
+    assert dict(record.items()) == {
+        "state.state": 1,
+        "cpu.time": 13,
+        "cpu.user": 13,
+        "balloon.current": 12,
+        "balloon.rss": 12,
+        "vcpu.current": 13,
+    }
+    assert record.status is Status.PARTIAL
+    assert (record.ages["cpu"], record.ages["balloon"], record.ages["vcpu"]) == (0.0, 1.0, 0.0)
+
+
+def test_the_sample_before_of_each_group(board: Board) -> None:
+    see(board, times(14.0, vm(1)))
+    board.see_all(states(16.0, vm(1), vm(2)), FREE)
+    now = shown(board, 16.0, 60.0)
+    before = board.develop(board.previous(), 16.0, 4)
+    assert now["vm1"].ages == {"state": 0.0, "cpu": 2.0}
+    assert before["vm1"].ages == {"state": 6.0, "cpu": 6.0}
+    assert before["vm2"].ages == {"state": 6.0}, "its cpu group has come once"
+    assert now.layout.records[0] is before.layout.records[0]
+    assert now.rates(before)["vm1"]["cpu.time"] == 1.0
+    see(board, times(18.0, vm(1)))
+    assert now["vm1"]["cpu.time"] == 14, "a snapshot does not change"
+
+
+def test_only_who_is_wanted_has_a_row() -> None:
+    board = Board(lambda domain: domain.name != "vm2")
+    board.see_all(states(10.0, vm(1), vm(2)), FREE)
+    see(board, times(10.0, vm(1), vm(2)))
+    assert statuses(board, 10.0) == {"vm1": "fresh"}
+    board.see_all(states(11.0, vm(1, name="vm2")), FREE)
+    assert statuses(board, 11.0) == {"vm1": "gone"}
+
+
+def test_what_a_definition_says_stays_with_its_domain(board: Board) -> None:
+    board.describe(vm(1).uuid, Description(title="one"))
+    board.describe("nobody", Description())
+    first = shown(board, 11.0, 60.0)
+    assert first["vm1"].domain.info == Description(title="one")
+    assert first["vm2"].domain.info is None
+    board.see_all(states(12.0, vm(1, name="renamed"), vm(2)), FREE)
+    second = shown(board, 12.0, 60.0)
+    assert second["renamed"].domain.info == Description(title="one")
+    assert second["vm2"].layout is first["vm2"].layout
+    board.see_all(states(13.0, vm(1, id=9), vm(2)), FREE)
+    assert shown(board, 13.0, 60.0)["vm1"].domain.info is None, "another run may have other devices"
+
+
+def test_a_guest_that_libvirt_has_an_error_for(board: Board) -> None:
+    board.fail([vm(1).uuid, "nobody"])
+    assert statuses(board, 11.0) == {"vm1": "partial", "vm2": "fresh"}
+    see(board, times(12.0, vm(1)))
+    assert statuses(board, 12.0)["vm1"] == "fresh"
+
+
+def test_those_that_are_gone_can_be_left_out(board: Board) -> None:
+    board.see_all(states(12.0, vm(2)), FREE)
+    assert len(shown(board, 12.0, gone=False)) == 1
+    assert list(board.rows) == [vm(2).uuid]

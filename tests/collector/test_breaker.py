@@ -41,3 +41,21 @@ def test_one_that_answered_is_forgotten() -> None:
     breaker.released("a", 101.0)
     assert "a" not in breaker
     assert breaker.due(1000.0) == []
+
+
+def test_one_whose_process_is_stopped_is_looked_at_when_it_goes_on() -> None:
+    breaker = Breaker()
+    breaker.stopped({"a"}, 100.0)
+    assert "a" in breaker
+    for now in range(101, 200):
+        breaker.stopped({"a"}, float(now))
+        assert breaker.due(float(now)) == [], "it cannot answer"
+    breaker.stopped(set(), 200.0)
+    assert breaker.due(200.0) == ["a"]
+
+
+def test_one_that_is_stopped_and_held_by_us_is_looked_at() -> None:
+    breaker = Breaker()
+    breaker.trip("a", 100.0, held_by_us=True)
+    breaker.stopped({"a"}, 100.5)
+    assert breaker.due(102.0) == ["a"]

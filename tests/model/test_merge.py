@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from captures import CAPTURES, POLL1, POLL2, capture
-from domstats.catalog.groups import group_of
+from domstats.catalog.groups import GROUP_NAMES, group_of
+from domstats.model.description import Description
 from domstats.model.domain import Domain
-from domstats.model.merge import ALL_GROUPS, Merger, Part
-from domstats.model.params import TypedParameter
+from domstats.model.merge import ALL_GROUPS, Merger, Part, without_old_groups
+from domstats.model.params import ParamType, TypedParameter
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.decoder import ReplyDecoder
 from strategies import hosts
@@ -78,3 +81,30 @@ def test_records_are_kept_while_their_parts_are() -> None:
     known = {record.domain.uuid: record for record in before.layout.records}
     assert all(known[record.domain.uuid] is record for record in after.layout.records)
     assert {repr((r.domain, r.params)) for r in after} <= {repr((r.domain, r.params)) for r in before}
+
+
+def test_old_groups_are_left_out() -> None:
+    params = [TypedParameter("state.state", ParamType.INT, 1), TypedParameter("cpu.time", ParamType.ULLONG, 5)]
+    domains = [Domain(f"vm{number}", f"00000000-0000-0000-0000-{number:012}", number) for number in (1, 2)]
+    snapshot = Snapshot.of_params(((domain, params) for domain in domains), time=100.0)
+    assert without_old_groups(snapshot, 0.0) is snapshot
+    times = np.full((2, len(GROUP_NAMES)), 100.0)
+    times[0, 1] = 90.0
+    aged = snapshot.with_sampling(replace(snapshot.sampling, times=times))
+    assert without_old_groups(aged, 10.0) is aged
+    young = without_old_groups(aged, 9.0)
+    assert [dict(record.items()) for record in young] == [{"state.state": 1}, {"state.state": 1, "cpu.time": 5}]
+    assert [record.ages for record in young] == [{"state": 0.0}, {"state": 0.0, "cpu": 0.0}]
+
+
+def test_a_description_makes_another_record_of_an_equal_domain() -> None:
+    merger, snapshot = Merger(), ReplyDecoder().decode(capture(CAPTURES[0]))
+    rows = [[Part(snapshot, position)] for position in range(len(snapshot))]
+    before, _ = merger.merge(snapshot.domains, rows)
+    described = [replace(domain, info=Description(title="new")) for domain in snapshot.domains[:1]]
+    after, _ = merger.merge([*described, *snapshot.domains[1:]], rows)
+    assert after.records[0].domain.info == Description(title="new")
+    assert after.records[0].domain == before.records[0].domain
+    assert after.records[1:] == before.records[1:]
+    again, _ = merger.merge([*described, *snapshot.domains[1:]], rows)
+    assert again is after

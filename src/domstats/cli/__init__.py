@@ -18,6 +18,7 @@ from domstats.errors import BadUri, DomstatsError, NoSocket, ReplyTooLarge, Unkn
 VERBS = {
     "fields": "Say what each statistic is: its type, unit, kind, the libvirt release that brought it, and its meaning.",
     "get": "Print the statistics of domains.",
+    "watch": "Print the statistics of domains again and again, or what happens to them.",
 }
 """The verbs and the first sentence of their help, which the list of verbs shows without importing them."""
 

@@ -56,6 +56,11 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if os.isatty(STDOUT) else None
 
 
+def terminal_height() -> int | None:
+    """How many lines it has; None when there is no terminal."""
+    return shutil.get_terminal_size().lines if os.isatty(STDOUT) else None
+
+
 def forget_output() -> None:
     """Give up what could not be written, or Python would try again at its end, and complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

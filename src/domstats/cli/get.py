@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from domstats.catalog.groups import GROUPS, group_bits
 from domstats.cli.console import EXIT_CODES, Exit, put, say, terminal_width
+from domstats.cli.options import (
+    Command,
+    chosen_groups,
+    domain_arguments,
+    finite,
+    format_option,
+    group_options,
+    host_option,
+)
 from domstats.cli.progress import ProgressLine
 from domstats.errors import DeadlineExceeded, UnknownDomain
 from domstats.formats.options import Options
@@ -69,11 +76,8 @@ class _Answer:
     """For each domain asked for by name that is not there, why."""
 
 
-def _flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that are a bit each: filters, and the groups as virsh writes them."""
-    for group in reversed(GROUPS):
-        option = click.option(f"--{group.option}", f"group_{group.name}", is_flag=True, hidden=True)
-        command = option(command)
+def _filter_options(command: Command) -> Command:
+    """The options that are a bit each of DomainFilter."""
     for flag, meaning in reversed((_FILTERS | _WAYS).items()):
         name = str(flag.name).lower()
         names = [f"--{name}", f"--list-{name}"] if flag in _FILTERS else [f"--{name}"]
@@ -81,40 +85,19 @@ def _flags(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _finite(_context: click.Context, _option: click.Parameter, seconds: float) -> float:
-    if not math.isfinite(seconds):
-        raise click.BadParameter("must be a number of seconds")
-    return seconds
-
-
 @click.command("get", epilog=EXIT_CODES)
-@click.argument("domains", nargs=-1, metavar="[DOMAIN]...")
-@click.option("--domain", "more", multiple=True, hidden=True)
-@click.option("-c", "--connect", "uri", metavar="URI", help="The host; by default the libvirt daemon of this one.")
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME,...",
-    help=f"Only these groups: {', '.join(group.name for group in GROUPS)}, or the number of a group's bit. "
-    "virsh's options for groups (--cpu-total, --vcpu, ...) are understood, too.",
-)
-@_flags
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(list(FORMATS)),
-    help="; ".join(f"{each.name}: {each.summary}" for each in FORMATS.values())
-    + ". By default table on a terminal, if it has columns for the groups asked for, else raw.",
-)
+@domain_arguments
+@host_option
+@group_options
+@_filter_options
+@format_option("table on a terminal, if it has columns for the groups asked for, else raw")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    callback=_finite,
+    callback=finite,
     help="Time between the two polls a table's rates are made of; 0 for one poll and no rates.",
 )
 @click.option(
@@ -123,7 +106,7 @@ def _finite(_context: click.Context, _option: click.Parameter, seconds: float) -
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    callback=_finite,
+    callback=finite,
     help="Time all of it may take.",
 )
 def command(
@@ -140,7 +123,7 @@ def command(
 
     Of all domains, or of each DOMAIN given by name, id or UUID.
     """
-    bits, filters = _bits(groups, flags)
+    bits, filters = chosen_groups(groups, flags), _chosen_filters(flags)
     width = terminal_width()
     # int(): the inverse of an IntFlag lacks the bits that have no name, those of groups of a newer libvirt.
     form = form or ("table" if width is not None and not bits & ~int(TABLE_GROUPS) else "raw")
@@ -156,18 +139,9 @@ def command(
     return _report(answer)
 
 
-def _bits(groups: Sequence[str], flags: dict[str, bool]) -> tuple[int, DomainFilter]:
-    """What the options say, as the call takes it. Raises UnknownGroup."""
-    bits, filters = 0, NO_FILTERS
-    for name in ",".join(groups).split(",") if groups else ():
-        bits |= group_bits(name)
-    for option, wanted in flags.items():
-        kind, _, name = option.partition("_")
-        if wanted and kind == "group":
-            bits |= group_bits(name)
-        elif wanted:
-            filters |= DomainFilter[name.upper()]
-    return bits, filters
+def _chosen_filters(flags: dict[str, bool]) -> DomainFilter:
+    chosen = [flag for flag in _FILTERS | _WAYS if flags[f"filter_{str(flag.name).lower()}"]]
+    return reduce(or_, chosen, NO_FILTERS)
 
 
 async def _ask(question: _Question) -> _Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,7 +57,8 @@ def _put(parts: Parts, new: Part) -> tuple[Parts, Parts]:
             return (*parts[:number], new, *parts[number + 1 :]), (part,)
     kept = [replace(part, groups=part.groups & ~new.groups) for part in parts if part.groups & ~new.groups]
     replaced = [replace(part, groups=part.groups & new.groups) for part in parts if part.groups & new.groups]
-    return (*kept, new), tuple(replaced)
+    # In an order of their own, so that equal sets of parts make the same record.
+    return tuple(sorted((*kept, new), key=lambda part: part.groups)), tuple(replaced)
 
 
 Picture = Sequence[tuple[Domain, Parts]]
@@ -67,9 +68,11 @@ Picture = Sequence[tuple[Domain, Parts]]
 class Board:
     """The rows of a host, in the order the domains were first seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Callable[[Domain], bool] = lambda _: True) -> None:
+        """`wanted`: which domains are to have a row."""
         self.rows: dict[str, Row] = {}
         """By UUID."""
+        self._wanted = wanted
         self._merger = Merger()
 
     def see_all(self, snapshot: Snapshot, groups: int) -> list[str]:
@@ -79,7 +82,9 @@ class Board:
         """
         before, self.rows = self.rows, {}
         ended: list[str] = []
-        seen = {record.domain.uuid: record.domain for record in snapshot.layout.records}
+        records = enumerate(snapshot.layout.records)
+        there = [(position, record.domain) for position, record in records if self._wanted(record.domain)]
+        seen = {domain.uuid: domain for _, domain in there}
         for uuid, row in before.items():
             if uuid not in seen:
                 row.gone = True
@@ -87,8 +92,7 @@ class Board:
                 ended.append(uuid)
             self.rows[uuid] = row
         another_run = set(ended)
-        for position, record in enumerate(snapshot.layout.records):
-            domain = record.domain
+        for position, domain in there:
             row = self.rows.get(domain.uuid) or Row(domain)
             if domain.uuid in another_run:  # of another run of the guest nothing is left to show
                 row = Row(domain)

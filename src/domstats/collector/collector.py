@@ -23,6 +23,7 @@ from domstats.collector.reach import OPENING, Reach
 from domstats.collector.round import GuestCall, RollCall
 from domstats.collector.sweep import UNREACHED
 from domstats.errors import DomstatsError
+from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.snapshot import Snapshot
 from domstats.sources import DomainEvent
@@ -40,11 +41,13 @@ _log = logging.getLogger(__name__)
 class Collector:
     """What is known of one host, kept up to date. Made by `domstats.collect`.
 
-    Iteration gives a snapshot every period; who takes longer than that misses some. It ends when the collector is
-    closed.
+    Iteration gives a snapshot every period, and one more when all guests have been asked for the first time, or again
+    after the connection was lost; who takes longer than that misses some. It ends when the collector is closed.
     """
 
-    def __init__(self, reach: Reach, plan: Plan, deadline: float, flags: DomainFilter) -> None:
+    def __init__(
+        self, reach: Reach, plan: Plan, deadline: float, flags: DomainFilter, wanted: Callable[[Domain], bool]
+    ) -> None:
         """`deadline`: seconds that a sample may be late before its record is stale. Use `domstats.collect`."""
         self.plan = plan
         self.latest: Snapshot
@@ -52,7 +55,7 @@ class Collector:
         self.trouble: DomstatsError | None = None
         """Why the host could not be asked the last time, if it could not."""
         self._reach, self._deadline = reach, deadline
-        self._board = Board()
+        self._board = Board(wanted)
         self._roll = RollCall(reach, self._board, plan.free.groups, flags & ~DomainFilter.ENFORCE)
         self._guests = [GuestCall(reach, self._board, pace.groups, flags) for pace in plan.guests]
         self._periods = {call.mask: pace.period for call, pace in zip(self._guests, plan.guests, strict=True)}
@@ -81,6 +84,11 @@ class Collector:
     def progress(self) -> tuple[int, int]:
         """How many guests the sweeps under way (or the last ones) have heard, and how many they ask."""
         return sum(call.heard for call in self._guests), sum(call.asked for call in self._guests)
+
+    @property
+    def swept(self) -> bool:
+        """Whether every guest has been asked once, as far as they answer."""
+        return all(call.swept for call in self._guests)
 
     @property
     def previous(self) -> Snapshot:
@@ -197,6 +205,8 @@ class Collector:
             if not self._reach.lost:
                 spread = 0.0 if fast else spread
                 await self._try(partial(call.sweep, spread + SWEEP_MAX, spread=spread))
+                if fast:
+                    self._publish()  # what is waited for most
             period = self._periods[call.mask] = max(pace.period, call.cost / self.plan.share)
             spread = max(0.0, period - SLACK * call.cost)
             if fast and spread and not self._reach.lost:

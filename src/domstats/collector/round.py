@@ -77,7 +77,8 @@ class GuestCall:
         self.cost = 0.0
         """Seconds of libvirtd's time that the last sweep took."""
         self._busy = 0.0
-        self._swept = False
+        self.swept = False
+        """Whether a sweep is over."""
         self._asked_newcomers: set[str] = set()
         """UUIDs of the newcomers that are being asked."""
         self._progress: Progress | None = None
@@ -102,7 +103,7 @@ class GuestCall:
         try:
             await sweep.run(slices, seconds - (now() - began), spread=spread)
         finally:
-            self._swept = True
+            self.swept = True
             self._block()
             # Calls side by side share its processors; calls that were apart had them for themselves.
             self.cost = min(sweep.seconds, self._busy / min(reach.lanes.width, reach.cpus or 1))
@@ -111,7 +112,7 @@ class GuestCall:
     @property
     def newcomers(self) -> list[Domain]:
         """Those who came when the first sweep was over, and have not been asked yet."""
-        if not self._swept:
+        if not self.swept:
             return []
         return [
             row.domain

@@ -1,0 +1,218 @@
+"""`domstats watch`: collects from a host and prints what it knows once an interval, or what happens to its domains."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from domstats.catalog.groups import GROUPS
+from domstats.cli.console import Exit, put, say, terminal_height, terminal_width
+from domstats.cli.get import TABLE_GROUPS
+from domstats.cli.options import (
+    chosen_groups,
+    domain_arguments,
+    finite,
+    format_option,
+    group_options,
+    host_option,
+)
+from domstats.cli.progress import ProgressLine
+from domstats.formats.options import Options
+from domstats.formats.registry import FORMATS
+from domstats.model.flags import StatsGroup
+
+if TYPE_CHECKING:
+    from domstats.collector.collector import Collector
+    from domstats.model.changes import Change
+    from domstats.model.snapshot import Snapshot
+
+DEADLINE = 10.0
+"""Seconds that connecting may take, and that a sample may be late before its record is stale."""
+CHANGES_GROUPS = StatsGroup.STATE | StatsGroup.BALLOON
+"""What shows changes: states, and something that a guest has to answer, which is cheap and which all have."""
+_CLEAR = b"\x1b[H\x1b[2J"
+"""To the upper left corner; clear the screen."""
+_LEAST_LINES = 3
+
+Printer = Callable[["Collector", "Snapshot"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Watching:
+    uri: str | None
+    names: Sequence[str]
+    groups: int
+    interval: float
+    count: int | None
+
+
+@click.command("watch")
+@domain_arguments
+@host_option
+@group_options
+@format_option("table")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    callback=finite,
+    help="Time from one print to the next, and between two samples of a guest, unless asking all of them takes longer "
+    "than a fifth of that.",
+)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many prints.")
+@click.option(
+    "--changes",
+    "only_changes",
+    is_flag=True,
+    help="Only what happens: who appears and goes, and whose name, state or status changes, a line each.",
+)
+def command(
+    domains: tuple[str, ...],
+    more: tuple[str, ...],
+    uri: str | None,
+    groups: tuple[str, ...],
+    form: str | None,
+    interval: float,
+    count: int | None,
+    only_changes: bool,
+    **flags: bool,
+) -> int:
+    """Print the statistics of domains again and again, or what happens to them.
+
+    Of all domains, or of each DOMAIN given by name, UUID, or a pattern such as 'web-*'; one that is not there yet is
+    waited for. Ends with Ctrl-C.
+    """
+    form = form or "table"
+    if only_changes and form not in ("table", "ndjson"):
+        raise click.UsageError("changes are printed as text, or with -f ndjson")
+    bits = chosen_groups(groups, flags) or (int(TABLE_GROUPS) if form == "table" else 0)
+    if only_changes:
+        bits = int(CHANGES_GROUPS)
+    printer = _Changes(form).show if only_changes else _Snapshots(form, bits, interval).show
+    try:
+        asyncio.run(_watch(_Watching(uri, more + domains, bits, interval, count), printer))
+    except (KeyboardInterrupt, asyncio.CancelledError):  # how it is meant to end
+        return Exit.COMPLETE
+    return Exit.COMPLETE
+
+
+async def _watch(watching: _Watching, show: Printer) -> None:
+    from domstats.collecting import collect
+
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    # A word for every group by name: the plan has none for those that this release does not know.
+    plan = {
+        group.name: watching.interval for group in GROUPS if not watching.groups or watching.groups >> group.bit & 1
+    }
+    collecting = collect(
+        watching.uri, watching.groups or None, domains=watching.names or None, plan=plan, deadline=DEADLINE
+    )
+    async with collecting as collector:
+        await _until_swept(collector)
+        if watching.names and not len(collector.latest):
+            say("no such domain yet")
+        left = watching.count
+        async for snapshot in collector:
+            show(collector, snapshot)
+            if left is not None and (left := left - 1) <= 0:
+                return
+
+
+async def _until_swept(collector: Collector) -> None:
+    """Wait until everybody has been asked once."""
+    progress = ProgressLine()
+    try:
+        while not collector.swept:
+            progress(*collector.progress)
+            await asyncio.sleep(0.05)
+    finally:
+        progress.done()
+
+
+class _Snapshots:
+    """Prints a snapshot in a format."""
+
+    def __init__(self, form: str, groups: int, interval: float) -> None:
+        self._form, self._groups, self._interval = form, groups, interval
+
+    def show(self, collector: Collector, snapshot: Snapshot) -> None:
+        from domstats.model.merge import without_old_groups
+
+        width, height = terminal_width(), terminal_height()
+        if self._form == "raw":  # it has no place for an age
+            snapshot = without_old_groups(snapshot, 2 * self._interval + DEADLINE)
+        before = collector.previous if self._form == "table" else None
+        text = FORMATS[self._form].encode(snapshot, Options(width=width, groups=self._groups, before=before))
+        if self._form != "table":
+            put(text)
+            return
+        heading = _heading(collector, snapshot)
+        if height is not None:
+            text = _fitting(text, height - 1)
+        put((_CLEAR if height is not None else b"") + heading + text + (b"" if height is not None else b"\n"))
+
+
+def _heading(collector: Collector, snapshot: Snapshot) -> bytes:
+    """What time it is, how the guests stand, and what asking them takes."""
+    counts: dict[str, int] = {}
+    for record in snapshot:
+        counts[record.status.label] = counts.get(record.status.label, 0) + 1
+    stand = ", ".join(f"{number:,} {label}" for label, number in counts.items()) or "none"
+    time = datetime.fromtimestamp(snapshot.time).astimezone()
+    line = f"{time:%H:%M:%S}  {len(snapshot):,} domains: {stand}; asking all takes {collector.cost.sweep_seconds:.2f} s"
+    if collector.trouble is not None:
+        line += "; THE HOST DOES NOT ANSWER"
+    return f"{line}\n".encode()
+
+
+def _fitting(text: bytes, lines: int) -> bytes:
+    """The table, cut to so many lines, with a word about what is not shown."""
+    rows = text.splitlines(keepends=True)
+    lines = max(_LEAST_LINES, lines)
+    if len(rows) < lines:
+        return text
+    left = len(rows) - lines + 1
+    return b"".join(rows[: lines - 1]) + f"... and {left:,} more\n".encode().rstrip(b"\n")
+
+
+class _Changes:
+    """Prints what has happened since the snapshot before."""
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+        self._before: Snapshot | None = None
+
+    def show(self, _collector: Collector, snapshot: Snapshot) -> None:
+        from domstats.model.changes import changes
+
+        before, self._before = self._before, snapshot
+        if before is not None:
+            line = _json_line if self._form == "ndjson" else _text_line
+            put(b"".join(line(change) for change in changes(before, snapshot)))
+
+
+def _text_line(change: Change) -> bytes:
+    from domstats.formats.text import escape
+
+    time = datetime.fromtimestamp(change.time).astimezone().isoformat(timespec="milliseconds")
+    happened = " -> ".join(filter(None, (change.before, change.after)))
+    return f"{time}  {escape(change.domain.name)}  {change.what.value}  {escape(happened)}\n".encode()
+
+
+def _json_line(change: Change) -> bytes:
+    from domstats.formats.document import dump, text
+
+    domain = change.domain
+    was, now = (None if each is None else text(each) for each in (change.before, change.after))
+    who = {"name": text(domain.name), "uuid": domain.uuid, "id": domain.id}
+    return dump({"time": change.time} | who | {"what": change.what.value, "before": was, "after": now})
