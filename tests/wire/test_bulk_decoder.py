@@ -270,17 +270,16 @@ def test_remembered_plans_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_plans_that_fit_nothing_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("domstats.wire.bulk.decoder._PLANS_AGE", 20)
     decoder = ReplyDecoder()
-    domain = Domain("vm", "00000000-0000-0000-0000-000000000001", 1)
 
-    def reply(keys: int) -> bytes:
-        params = [TypedParameter(f"cpu.{number}", ParamType.ULLONG, number) for number in range(keys)]
-        return encode_reply(Snapshot.of_params([(domain, params)]))
+    def reply(number: int) -> bytes:
+        domain = Domain("vm", f"00000000-0000-0000-0000-{number:012}", 1)
+        return encode_reply(Snapshot.of_params([(domain, [TypedParameter("cpu.time", ParamType.ULLONG, 1)])]))
 
-    usual, unusual = reply(3), reply(4)
-    kept = decoder.decode(usual).layout
-    once = weakref.ref(decoder.decode(unusual).layout)
-    for number in range(30):
+    usual, once = reply(1), reply(2)
+    kept, lost = decoder.decode(usual).layout, weakref.ref(decoder.decode(once).layout)
+    for number in range(200):
         assert decoder.decode(usual).layout is kept
-        decoder.decode(reply(5 + number))
+        if number % 10 == 0:
+            decoder.decode(reply(3 + number))
     gc.collect()
-    assert once() is None
+    assert lost() is None

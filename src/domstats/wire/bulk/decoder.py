@@ -16,8 +16,9 @@ from domstats.wire.bulk.template import WORD, Template, Words
 _PLANS_WORDS = 1 << 23
 """How many words of reply the remembered plans may cover: 4,800 guests like those of the captured replies, in slices or
 whole. A plan takes 7 bytes a word."""
-_PLANS_AGE = 1000
-"""Replies after which a plan that none of them fitted is forgotten: a host in slices has some dozens a round."""
+_PLANS_AGE, _ROUNDS = 256, 4
+"""Replies after which a plan that none of them fitted is forgotten; more where there are many plans, since a host in
+slices has one a slice, and each is needed once a round."""
 _KNOWN_BYTES = 1 << 26
 """How many bytes of records are remembered; over that, only those of the remembered plans are."""
 _HINT_BYTES = 48
@@ -73,7 +74,8 @@ class ReplyDecoder:
 
     def _make_room(self, plan: Plan) -> None:
         plan.used = self._decoded
-        old = [key for key, each in self._plans.items() if each.used < self._decoded - _PLANS_AGE]
+        age = max(_PLANS_AGE, _ROUNDS * len(self._plans))
+        old = [key for key, each in self._plans.items() if each.used < self._decoded - age]
         for key in old:
             del self._plans[key]
         while len(self._plans) > 1 and sum(each.words for each in self._plans.values()) > _PLANS_WORDS:
