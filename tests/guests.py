@@ -66,7 +66,8 @@ class Guest:
             f"<domain type='{kind}'><name>{escape(self.name)}</name>"
             f"<uuid>{uuid.uuid5(uuid.NAMESPACE_DNS, self.name)}</uuid>{self.metadata}"
             f"<memory unit='MiB'>{self.memory}</memory><vcpu{current}>{self.vcpus}</vcpu>{iothreads}"
-            f"<os><type arch='x86_64' machine='pc'>hvm</type></os><devices>"
+            f"<os><type arch='x86_64' machine='pc'>hvm</type></os>"
+            "<features><acpi/></features><devices>"  # without it nothing can be attached to a guest that is on
             f"<emulator>/usr/bin/qemu-system-x86_64</emulator>{disks}{self.devices}{balloon}</devices></domain>"
         )
 

@@ -377,16 +377,16 @@ class TestForLong:
             (50, "detach test-1", "; device = 'disk'"),
         )
         script = events(*(f"{60 * minute + at}; {do}{how}" for minute in range(1, 60) for at, do, how in every_minute))
-        async with served(tmp_path, script, "domains=6&vcpus=1") as server, collecting(server) as collector:
-            await during(collector, 2600.0)
+        slowly = dict.fromkeys(("state", "net", "perf", "memory"), 6.0)  # or the test would take a minute
+        async with served(tmp_path, script, "domains=6&vcpus=1") as server, collecting(server, slowly) as collector:
             tracemalloc.start(FRAMES)
-            await during(collector, 200.0)
+            await during(collector, 1800.0)
             before, tasks = memory_of_ours(), len(asyncio.all_tasks())
-            await during(collector, 700.0)
+            await during(collector, 1800.0)
             after = memory_of_ours()
             tracemalloc.stop()
-            assert after - before < 500_000
-            assert len(asyncio.all_tasks()) <= tasks + 2
+            assert after - before < 0.1 * before
+            assert len(asyncio.all_tasks()) <= tasks + 10, "some calls are under way"
             await until(collector, fresh)
 
     @in_fast_time
@@ -403,7 +403,10 @@ class TestForLong:
 def memory_of_ours() -> int:
     """Bytes that have been taken since tracemalloc began, without those of the daemon's side."""
     gc.collect()
-    theirs = [tracemalloc.Filter(False, each, all_frames=True) for each in ("*/fault_server.py", "*/sources/sim/*")]
+    theirs = [
+        tracemalloc.Filter(False, each, all_frames=True)
+        for each in ("*/fault_server.py", "*/fake_daemon.py", "*/sim/*")
+    ]
     taken = tracemalloc.take_snapshot().filter_traces(theirs)
     return sum(trace.size for trace in taken.traces)
 

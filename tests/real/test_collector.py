@@ -109,26 +109,30 @@ async def test_a_guest_that_is_renamed(spare: Hypervisor, collector: domstats.Co
     await until(collector, all_fresh)
 
 
-async def test_a_disk_that_is_attached_and_detached(spare: Hypervisor, collector: domstats.Collector) -> None:
-    await asyncio.to_thread(
-        spare.inside, "qemu-img", "create", "-q", "-f", "qcow2", "/var/lib/libvirt/images/more.qcow2", "1M"
-    )
+NIC = "<interface type='ethernet'><target dev='dsnew0'/><model type='virtio'/></interface>"
+
+
+async def test_a_disk_and_a_nic_that_are_attached(spare: Hypervisor, collector: domstats.Collector) -> None:
+    image = "/var/lib/libvirt/images/more.qcow2"
+    await asyncio.to_thread(spare.inside, "qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
+    (spare.run_directory / "nic.xml").write_text(NIC)
     before = collector.latest
     disks = before["vm0002"]["block.count"]
-    attach = ("vm0002", "/var/lib/libvirt/images/more.qcow2", "vdx", "--subdriver", "qcow2", "--live")
-    await virsh(spare, "attach-disk", *attach)
+    await virsh(spare, "attach-disk", "vm0002", image, "vdx", "--subdriver", "qcow2", "--live")
+    await virsh(spare, "attach-device", "vm0002", "/run/nic.xml", "--live")
 
-    def has_it(snapshot: Snapshot) -> bool:
+    def has_them(snapshot: Snapshot) -> bool:
         info = snapshot["vm0002"].domain.info
-        return "block[vdx].rd.reqs" in snapshot["vm0002"] and info is not None and len(info.devices) == disks + 1
+        named = [device.target for device in info.devices] if info is not None else []
+        record = snapshot["vm0002"]
+        return "block[vdx].rd.reqs" in record and "net[dsnew0].rx.bytes" in record and len(named) == disks + 2
 
-    *_, snapshot = await until(collector, has_it)
+    *_, snapshot = await until(collector, has_them)
     rates = snapshot.rates(before)["vm0002"]
-    assert rates.reason("block[vdx].rd.reqs") == "no earlier sample"
-    assert rates.reason("block[vda].rd.reqs") is None
-    await virsh(spare, "detach-disk", "vm0002", "vda", "--live")
-    await virsh(spare, "detach-disk", "vm0002", "vdx", "--live")
-    await until(collector, lambda snapshot: not snapshot.problems)
+    assert rates.reason("block[vdx].rd.reqs") == rates.reason("net[dsnew0].rx.bytes") == "no earlier sample"
+    assert rates.reason("block[vda].rd.reqs") == ""
+    others = [record for record in snapshot if record.domain.name != "vm0002"]
+    assert all(record.layout is before[record.domain.uuid].layout for record in others)
 
 
 async def test_a_daemon_that_is_restarted_again_and_again(spare: Hypervisor, collector: domstats.Collector) -> None:

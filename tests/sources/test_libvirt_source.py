@@ -108,7 +108,9 @@ async def test_another_connection_knows_what_the_first_has_learnt(daemon: FakeDa
     assert len(daemon.calls(P.NODE_GET_INFO)) == 1
     await source.aclose()
     third = await source.another(DEADLINE)
-    assert (await third.stats([], 0, NO_FLAGS, DEADLINE)).layout is first.layout
+    anew = await third.stats([], 0, NO_FLAGS, DEADLINE)
+    assert anew.layout is not first.layout, "what comes after a connection that was lost is another daemon's"
+    assert anew.layout.records[0].shape is first.layout.records[0].shape
     for each in (other, third):
         await each.aclose()
 

@@ -64,8 +64,8 @@ class _Watching:
     show_default=True,
     metavar="SECONDS",
     callback=finite,
-    help="Time from one print to the next, and between two samples of a guest, unless asking all of them takes longer "
-    "than a fifth of that.",
+    help="Time from one print to the next, and between two samples of a guest; where asking all guests takes more than "
+    "a fifth of it, their samples are further apart.",
 )
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many prints.")
 @click.option(

@@ -54,7 +54,7 @@ class Source(Protocol):
         """Wait until it is lost."""
 
     async def another(self, deadline: float) -> Self:
-        """One more connection to the same host, also when this one is lost. What is learnt of replies is shared.
+        """One more connection to the same host. What is learnt of replies is shared, unless this one is lost.
 
         `deadline`: seconds that opening may take. Raises what opening the first one raises.
         """

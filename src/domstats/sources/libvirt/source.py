@@ -83,9 +83,13 @@ class LibvirtSource:
         return cls(uri, env, await Connection.open(parse(uri, env), deadline=deadline), ReplyDecoder(), clock)
 
     async def another(self, deadline: float) -> Self:
-        """One more connection to the same URI, which decodes replies by what has been learnt of them so far."""
+        """One more connection to the same URI, which decodes replies by what has been learnt of them so far.
+
+        Unless this one is lost: a daemon that was started anew has another order of the keys that QEMU names.
+        """
         connection = await Connection.open(parse(self.uri, self._env), deadline=deadline)
-        other = type(self)(self.uri, self._env, connection, self._decoder, self.clock)
+        decoder = ReplyDecoder() if self.lost else self._decoder
+        other = type(self)(self.uri, self._env, connection, decoder, self.clock)
         other.cpus, other._asked_cpus, other._processes = self.cpus, self._asked_cpus, self._processes
         return other
 
