@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from captures import POLL1, POLL2, capture
+from domstats.model.domain import Domain
+from domstats.model.merge import ALL_GROUPS, Merger, Part
+from domstats.model.snapshot import Snapshot
+from domstats.wire.bulk.decoder import ReplyDecoder
+from domstats.wire.bulk.encoder import encode_reply
+from domstats.wire.procedures import Procedure
 from fake_daemon import FakeDaemon
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -39,14 +45,34 @@ def bodies() -> tuple[bytes, bytes]:
     return capture(POLL1), capture(POLL2)
 
 
+class Replies:
+    """What libvirtd would say of some groups of some of the captured guests; made once for each question."""
+
+    def __init__(self, body: bytes) -> None:
+        self._snapshot = ReplyDecoder().decode(body)
+        self._whole = body
+        self._made: dict[tuple[tuple[str, ...], int], bytes] = {}
+
+    def __call__(self, domains: Sequence[Domain], groups: int, _flags: int) -> tuple[bytes]:
+        if not domains and not groups:
+            return (self._whole,)
+        question = (tuple(domain.uuid for domain in domains), groups)
+        if question not in self._made:
+            places = [self._snapshot.layout.position(uuid) for uuid in question[0]] or range(len(self._snapshot))
+            rows = [[Part(self._snapshot, place, groups & ALL_GROUPS)] for place in places]
+            layout, values = Merger().merge([self._snapshot.domains[place] for place in places], rows)
+            self._made[question] = encode_reply(Snapshot.of_one_poll(layout, values, time=0.0, source=""))
+        return (self._made[question],)
+
+
 @pytest.fixture(scope="session")
 def daemon_uri(tmp_path_factory: pytest.TempPathFactory, bodies: tuple[bytes, bytes]) -> Iterator[str]:
-    """URI of a daemon that answers every bulk call with the captured reply, in a thread of its own."""
+    """URI of a daemon that answers bulk calls as the captured host did, in a thread of its own."""
     path = tmp_path_factory.mktemp("daemon") / "sock"
     ready, done = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        async with FakeDaemon(path, bulk=bodies[0]):
+        async with FakeDaemon(path, answers={Procedure.CONNECT_GET_ALL_DOMAIN_STATS: Replies(bodies[0])}):
             ready.set()
             await asyncio.to_thread(done.wait)
 

@@ -35,12 +35,41 @@ ROWS = (
     Row("decode, layout known: a memcpy of the reply", "decode_known", "memcpy", at_most=10),
     Row("decode, nothing known, against libvirt-python", "decode_cold", "libvirt_python", at_most=1.5),
     Row("decode, one guest changed its structure, against libvirt-python", "decode_one_changed", "libvirt_python"),
-    Row("whole client (socket, packet, decode), CPU, against libvirt-python", "client_whole", "libvirt_python"),
+    Row(
+        "whole client (a round in slices, sockets, decode, merge), CPU, against libvirt-python",
+        "client_whole",
+        "libvirt_python",
+    ),
     Row("encode the reply: libvirt-python decoding it", "encode_known", "libvirt_python"),
     Row("500 reads by UUID and key: of 16,000 domains / of 100", "read_16000", "read_100", at_most=1.2),
     Row("one read by UUID and key, of 16,000 domains", "read_16000", at_most=0.5, unit="us", scale=1e6 / 500),
     Row("a column of 1,000 domains", "column_1000", at_most=20, unit="us", scale=1e6),
     Row("rates of 1,024 guests, same layout", "rates_known", unit="ms", scale=1e3),
+    Row(
+        "real guests, all groups: the command `domstats get` / `virsh domstats`",
+        "get_all",
+        "virsh_domstats",
+        at_most=0.5,
+    ),
+    *(
+        Row(
+            f"the same with {count} guests stopped, against its deadline",
+            f"get_with_guests_stopped[{count}]",
+            f"get_with_guests_stopped[{count}].deadline",
+            at_most=1.0,
+        )
+        for count in (1, 10, 25)
+    ),
+    *(
+        Row(
+            f"a round of the collector with {count} guests stopped, against one with none",
+            f"collector_rounds.round_{count}",
+            "collector_rounds.round_0",
+            at_most=1.2,
+        )
+        for count in (1, 10, 25)
+    ),
+    Row("a round of the collector, its own CPU", "collector_rounds.cpu_a_round", unit="ms", scale=1e3),
     Row("import domstats, against python doing nothing", "import_domstats", "python_nothing"),
     Row("domstats --help, against python doing nothing", "cli_help", "python_nothing"),
 )
@@ -50,6 +79,9 @@ def report(figures: Path) -> tuple[str, list[str]]:
     """The table as Markdown, and the titles of the rows that missed what they must be."""
     data = json.loads(figures.read_text(encoding="utf-8"))
     seconds = {each["name"].removeprefix("test_"): _seconds(each) for each in data["benchmarks"]}
+    for each in data["benchmarks"]:
+        name = each["name"].removeprefix("test_")
+        seconds |= {f"{name}.{part}": value for part, value in each["extra_info"].items() if isinstance(value, float)}
     lines = ["| what | figure | must be | |", "|---|---|---|---|"]
     missed = []
     for row in ROWS:

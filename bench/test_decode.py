@@ -104,7 +104,10 @@ def test_encode_known(benchmark: Any, bodies: Bodies) -> None:
 
 
 def test_client_whole(benchmark: Any, daemon_uri: str) -> None:
-    """Through the socket; the daemon is a thread of this process, so its part (sending) is in the figure too."""
+    """Rounds of a host: a roll call and its slices, through sockets, decoded and merged.
+
+    The daemon is a thread of this process, so its part (sending) is in the figure too.
+    """
     with domstats.connect(daemon_uri) as host:
         benchmark.pedantic(host.stats, rounds=ROUNDS, warmup_rounds=2)
 

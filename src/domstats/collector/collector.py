@@ -67,6 +67,8 @@ class Collector:
         """Set, and replaced by another, when the connection was lost and is there again."""
         self._published = asyncio.Event()
         """Set, and replaced by another, with each snapshot."""
+        self._looking: asyncio.Task[None] | None = None
+        """The last look; there is one at a time, and nothing is published in the middle of one that is quick."""
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
 
@@ -159,38 +161,41 @@ class Collector:
             at += period
             await asyncio.sleep(at - now())
             at = max(at, now() - period)  # a loop that was held up does not catch up on what it missed
-            if not self._reach.lost and now() - looked >= self.plan.free.period - period / 2:
-                looked = now()
+            due = now() - looked >= self.plan.free.period - period / 2
+            if not self._reach.lost and (due or self._is_looking):
+                looked = now() if due else looked
                 await self._look_within(min(period / 2, self._deadline))
             self._publish()
 
     async def _look_on_events(self) -> None:
-        """Events come many at a time; one roll call shows what all of them did."""
+        """Events come many at a time; one roll call shows what all of them did, if it begins after them."""
         while True:
             await self._changed.wait()
+            if self._is_looking:
+                await self._look_within(self._deadline)
             self._changed.clear()
             if not self._reach.lost:
                 await self._look_within(self._deadline)
             await asyncio.sleep(LOOK_PAUSE)
 
+    @property
+    def _is_looking(self) -> bool:
+        return self._looking is not None and not self._looking.done()
+
     async def _look_within(self, seconds: float) -> None:
-        """A roll call, which is not waited for any longer than that, but goes on."""
-        await asyncio.wait([self._aside(self._look)], timeout=seconds)
+        """Wait for the look under way, or for one that begins now, no longer than that; it goes on all the same."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._try(self._look))
+            self._tasks.append(self._looking)
+            self._looking.add_done_callback(self._tasks.remove)
+        await asyncio.wait([self._looking], timeout=seconds)
 
     async def _look(self) -> None:
+        """A roll call, and a question to those who have come, so that nobody is shown without values for long."""
         await self._roll.ask([], self._deadline)
         self.trouble = None
         self._describer.want_missing()
-        for call in self._guests:
-            if call.newcomers:
-                self._aside(call.ask_newcomers)
-
-    def _aside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
-        """A task that ends by itself."""
-        task = asyncio.create_task(self._try(work))
-        self._tasks.append(task)
-        task.add_done_callback(self._tasks.remove)
-        return task
+        await asyncio.gather(*(call.ask_newcomers() for call in self._guests if call.newcomers))
 
     async def _sweep(self, number: int) -> None:
         """Ask the guests for the groups of one pace, for ever; the first time as fast as they answer.

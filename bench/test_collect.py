@@ -1,0 +1,196 @@
+"""Collecting from a real libvirtd with as many real guests as fit: wall time, beside virsh, and with guests stopped.
+
+The hypervisor is the one that `python tests/hypervisor.py bench-up N` keeps, or else one that is made here and ends
+with the run; 1,000 guests take seven minutes to make, and 14 GiB. DOMSTATS_BENCH_GUESTS says how many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+import domstats
+from domstats.catalog.groups import GROUPS
+from domstats.model.sampling import Status
+from domstats.model.snapshot import Snapshot
+from hypervisor import BENCH, Hypervisor
+from hypervisor_packages import HypervisorError, provide
+
+GUEST_KIB = 16 << 10
+"""What a guest takes of the host's memory."""
+GUESTS_MAX = 1000
+PATIENCE = 600.0
+STOPPED = (1, 10, 25)
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Hypervisor]:
+    """A real libvirtd with many guests."""
+    kept = Hypervisor(BENCH)
+    if kept.init is not None:
+        yield kept
+        return
+    try:
+        provide()
+        kept.start()
+        kept.add_plain(guests_that_fit())
+    except HypervisorError as error:
+        pytest.skip(f"no hypervisor: {error}")
+    yield kept
+    kept.stop()
+
+
+def guests_that_fit() -> int:
+    if chosen := os.environ.get("DOMSTATS_BENCH_GUESTS"):
+        return int(chosen)
+    with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123  a file of the kernel's
+        available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    return min(GUESTS_MAX, available // 2 // GUEST_KIB)
+
+
+@pytest.fixture
+def stop(host: Hypervisor) -> Iterator[Callable[[int], list[str]]]:
+    """Stops so many guests, spread over all of them; they go on at the end of the test at the latest."""
+    stopped: list[str] = []
+
+    def stopping(count: int) -> list[str]:
+        names = sorted(host.names())
+        for name in names[3 :: max(1, len(names) // count)][:count]:
+            host.stop_guest(name)
+            stopped.append(name)
+        return list(stopped)
+
+    def going_on() -> None:
+        while stopped:
+            host.continue_guest(stopped.pop())
+
+    stopping.undo = going_on  # type: ignore[attr-defined]
+    yield stopping
+    going_on()
+
+
+def get(host: Hypervisor, *args: str, deadline: float = PATIENCE) -> tuple[dict[str, Any], float, str]:
+    """What `domstats get` says as JSON, the seconds it took, and what it said on stderr."""
+    command = [
+        sys.executable,
+        "-m",
+        "domstats",
+        "get",
+        "-c",
+        host.uri,
+        "-f",
+        "json",
+        "--deadline",
+        f"{deadline}",
+        *args,
+    ]
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+    took = time.monotonic() - began
+    assert done.returncode in (0, 3), done.stderr
+    return json.loads(done.stdout), took, done.stderr.decode()
+
+
+def statuses(document: dict[str, Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for domain in document["domains"]:
+        found.setdefault(domain["status"], []).append(domain["name"])
+    return found
+
+
+def test_virsh_domstats(benchmark: Any, host: Hypervisor) -> None:
+    text = benchmark.pedantic(lambda: host.virsh("domstats", deadline=PATIENCE), rounds=2)
+    benchmark.extra_info["guests"] = text.count("Domain: ")
+
+
+def test_get_all(benchmark: Any, host: Hypervisor) -> None:
+    """The whole command, start and output included."""
+    document, _, said = benchmark.pedantic(lambda: get(host), rounds=2)
+    assert statuses(document).keys() == {"fresh"}
+    assert said == ""
+    assert len(document["domains"]) == len(host.names())
+
+
+@pytest.mark.parametrize("count", STOPPED)
+def test_get_with_guests_stopped(
+    benchmark: Any, host: Hypervisor, stop: Callable[[int], list[str]], count: int
+) -> None:
+    """All healthy guests are fresh and the stopped ones named, before the deadline; meanwhile others are served."""
+    _, undisturbed, _ = get(host)
+    deadline = max(5.0, 2.5 * undisturbed)
+    stopped = stop(count)
+    document, took, said = benchmark.pedantic(lambda: get(host, deadline=deadline), rounds=1)
+    found = statuses(document)
+    assert sorted(found["blocked"]) == sorted(stopped)
+    assert found.keys() == {"fresh", "blocked"}
+    assert all(f"{name!r} is blocked" in said for name in stopped)
+    assert took <= deadline
+    benchmark.extra_info |= {"deadline": deadline, "undisturbed": undisturbed, "took": took}
+    healthy = next(name for name in sorted(host.names()) if name not in stopped)
+    assert stopped[0] in host.virsh("list", "--all", deadline=10.0)
+    assert "state.state" in host.virsh("domstats", healthy, deadline=10.0)
+
+
+def test_collector_rounds(benchmark: Any, host: Hypervisor, stop: Callable[[int], list[str]]) -> None:
+    """Rounds one after another, as fast as they go; with none stopped, then with 1, 10 and 25, then with none again."""
+    figures = benchmark.pedantic(lambda: asyncio.run(rounds(host, stop)), rounds=1)
+    benchmark.extra_info |= figures
+
+
+async def rounds(host: Hypervisor, stop: Callable[[int], list[str]]) -> dict[str, float]:
+    """Seconds of a round with so many stopped, the worst ratio, rounds until all are fresh again, and the costs."""
+    plan = {group.name: 1.0 for group in GROUPS}
+    async with domstats.collect(host.uri, plan=plan, share=1.0, deadline=120.0) as collector:
+        await sweeps(collector, 1)
+        cpu = time.process_time()
+        before = await mean(collector, 3)
+        cpu = (time.process_time() - cpu) / 3
+        figures = {"round_0": before, "cpu_a_round": cpu}
+        for count in STOPPED:
+            stopped = await asyncio.to_thread(stop, count)
+            await sweeps(collector, 1)  # the one under way may have met them
+            figures[f"round_{count}"] = await mean(collector, 2)
+            found = {record.domain.name for record in collector.latest if record.status is Status.BLOCKED}
+            assert found == set(stopped)
+            assert not [each for each in collector.latest.problems if each.status is not Status.BLOCKED]
+            listed = time.monotonic()
+            assert stopped[0] in await asyncio.to_thread(host.virsh, "list", "--all", deadline=10.0)
+            figures["virsh_list"] = time.monotonic() - listed
+            await asyncio.to_thread(stop.undo)  # type: ignore[attr-defined]
+            begun = collector.cost.sweeps
+            await until(collector, lambda snapshot: not snapshot.problems)
+            figures[f"rounds_until_fresh_{count}"] = collector.cost.sweeps - begun
+            assert collector.cost.sweeps - begun <= 2 + 1  # the one that was under way is not one of two
+        figures["worst"] = max(figures[f"round_{count}"] for count in STOPPED) / before
+    figures["rss_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return figures
+
+
+async def sweeps(collector: domstats.Collector, number: int) -> float:
+    """Wait for the end of so many more sweeps; the seconds that the last took."""
+    wanted = collector.cost.sweeps + number
+    await until(collector, lambda _: collector.cost.sweeps >= wanted)
+    return collector.cost.sweep_seconds
+
+
+async def mean(collector: domstats.Collector, number: int) -> float:
+    """Seconds of a sweep, of so many whole ones."""
+    await sweeps(collector, 1)
+    return sum([await sweeps(collector, 1) for _ in range(number)]) / number
+
+
+async def until(collector: domstats.Collector, condition: Callable[[Snapshot], bool]) -> None:
+    async with asyncio.timeout(PATIENCE), aclosing(aiter(collector)) as snapshots:
+        async for snapshot in snapshots:
+            if condition(snapshot):
+                return
