@@ -48,6 +48,8 @@ class Host:
         self.stuck: set[str] = set()
         self.held: set[str] = set()
         """Those on whose job a call hangs, which NOWAIT passes by."""
+        self.stopped: set[str] = set()
+        """Those that are seen not to be able to answer."""
         self.named = True
         """Whether control info names those that are stuck."""
         self.errors: dict[str, DomstatsError] = {}
@@ -110,6 +112,7 @@ class Host:
             self.occupied,
             self.answered,
             lambda domains, _: self.failed.extend(domain.name for domain in domains),
+            lambda domains: [domain for domain in domains if domain.name not in self.stopped],
             lambda call: self.hung.append([domain.name for domain in call.suspects]),
             lambda domain: domain.name in self.trusted,
         )
@@ -169,6 +172,15 @@ async def test_each_further_stuck_guest_hangs_one_more_call(host: Host) -> None:
     assert sorted(host.hung) == [["vm0"], ["vm2"], ["vm3"]]
     assert sorted(host.reduced) == names(0, 2, 3)
     await host.lanes.close()
+
+
+@in_fast_time
+async def test_who_is_seen_to_be_stopped_is_not_asked(host: Host) -> None:
+    host.stuck = host.stopped = {"vm1", "vm3"}
+    assert await host.sweep([0, 1, 2], [3]) == []
+    assert sorted(host.answers) == names(0, 2)
+    assert host.calls == [["vm0", "vm2"]]
+    assert host.hung == []
 
 
 @in_fast_time

@@ -55,3 +55,17 @@ def test_a_name_may_hold_brackets_and_letters_that_are_states(tmp_path: Path) ->
 
 def test_no_proc_at_all(tmp_path: Path) -> None:
     assert Processes(tmp_path / "nothing").stopped_guests() == set()
+
+
+def test_a_quick_look_at_some(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    process(tmp_path, 7, "S", "qemu", "-uuid", UUID)
+    assert processes.stopped_among([UUID]) == set(), "no look at all of them has been taken"
+    processes.stopped_guests()
+    assert processes.stopped_among([UUID, "nobody"]) == set()
+    process(tmp_path, 7, "T", "qemu", "-uuid", UUID)
+    assert processes.stopped_among([UUID, "nobody"]) == {UUID}
+    process(tmp_path, 7, "T", "vim", started=6)
+    assert processes.stopped_among([UUID]) == set(), "another process has its number"
+    (tmp_path / "7/stat").unlink()
+    assert processes.stopped_among([UUID]) == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 
 from domstats.collector.breaker import Breaker
 from domstats.collector.completeness import Completeness
@@ -11,6 +12,7 @@ from domstats.collector.cost import Cost
 from domstats.collector.lanes import MAX_HUNG, HungCall, Lanes, close
 from domstats.collector.slicing import Slicer
 from domstats.errors import ConnectionLost
+from domstats.model.domain import Domain
 from domstats.sources import Source
 
 LANES_A_CPU, LANES_MAX = 2, 8
@@ -69,6 +71,10 @@ class Reach:
     def stopped(self) -> set[str]:
         """UUIDs of the guests that cannot answer now, as far as that can be seen without asking them."""
         return self._main.stopped() if self._sees_processes else set()
+
+    def stopped_among(self, domains: Sequence[Domain]) -> set[str]:
+        """UUIDs of those of the domains that cannot answer now, as far as that can be seen."""
+        return self._main.stopped_among(domains) if self._sees_processes else set()
 
     @property
     def lost(self) -> bool:

@@ -82,7 +82,9 @@ class GuestCall:
         self._asked_newcomers: set[str] = set()
         """UUIDs of the newcomers that are being asked."""
         self._progress: Progress | None = None
-        self._asking = Asking(self._ask, self._occupied, self._answered, self._failed, self._hung, self._trusted)
+        self._asking = Asking(
+            self._ask, self._occupied, self._answered, self._failed, self._able, self._hung, self._trusted
+        )
 
     async def sweep(self, seconds: float, *, spread: float = 0.0, progress: Progress | None = None) -> None:
         """Ask every guest that seems able to answer, for at most so many seconds.
@@ -179,6 +181,12 @@ class GuestCall:
     def _failed(self, domains: Sequence[Domain], _error: DomstatsError) -> None:
         self._board.fail(domain.uuid for domain in domains)
         self._tell(len(domains))
+
+    def _able(self, domains: Sequence[Domain]) -> list[Domain]:
+        stopped = self._reach.stopped_among(domains)
+        for uuid in stopped:
+            self._reach.breaker.trip(uuid, asyncio.get_running_loop().time(), held_by_us=False)
+        return [domain for domain in domains if domain.uuid not in stopped]
 
     def _hung(self, call: HungCall) -> None:
         self._reach.hung(call)

@@ -83,6 +83,8 @@ class Asking:
     answered: Callable[[Answer], None]
     failed: Callable[[Sequence[Domain], DomstatsError], None]
     """libvirt has an error to report of them."""
+    able: Callable[[Sequence[Domain]], list[Domain]]
+    """Those who may be able to answer: not those whose process has been stopped since the sweep began."""
     hung: Callable[[HungCall], None]
     trusted: Callable[[Domain], bool]
     """Whether the guest answered the last time it was asked."""
@@ -155,6 +157,8 @@ class Sweep:
         if self.lanes.full:
             self.lost.extend(chosen.domains)
             return
+        if not chosen.nowait:
+            chosen = Slice(self.asking.able(chosen.domains))
         if self.lanes.spent and not chosen.nowait:
             self.lost.extend(domain for domain in chosen.domains if not self.asking.trusted(domain))
             chosen = Slice([domain for domain in chosen.domains if self.asking.trusted(domain)])

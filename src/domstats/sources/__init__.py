@@ -82,6 +82,9 @@ class Source(Protocol):
     def stopped(self) -> set[str]:
         """UUIDs of the guests whose process is stopped, as far as it can be seen on this host; waits for nothing."""
 
+    def stopped_among(self, domains: Sequence[Domain], /) -> set[str]:
+        """UUIDs of those of the domains that are stopped now; of those that were there when `stopped` looked last."""
+
     async def occupied(self, domains: Sequence[Domain], seconds: float, /) -> list[Domain]:
         """Those of the domains whose monitor, or job, has been occupied for so many seconds; never waits for a guest.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class Processes:
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
         self._known: dict[str, _Guest] = {}
+        self._numbers_of: dict[str, str] = {}
+        """Of the guests' processes, by UUID."""
 
     def stopped_guests(self) -> set[str]:
         """UUIDs of the guests whose QEMU is stopped; empty where /proc shows none of them."""
@@ -40,6 +43,20 @@ class Processes:
             if guest.uuid and state in STOPPED:
                 found.add(guest.uuid)
         self._known = known
+        self._numbers_of = {guest.uuid: number for number, guest in known.items() if guest.uuid}
+        return found
+
+    def stopped_among(self, uuids: Iterable[str]) -> set[str]:
+        """Which of these guests are stopped, of those whose processes the last look at all of them has found."""
+        found: set[str] = set()
+        for uuid in uuids:
+            number = self._numbers_of.get(uuid)
+            stat = self._stat(number) if number is not None else None
+            if number is None or stat is None:
+                continue
+            state, started = stat
+            if state in STOPPED and started == self._known[number].started:
+                found.add(uuid)
         return found
 
     def _numbers(self) -> list[str]:

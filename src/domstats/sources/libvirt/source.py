@@ -167,6 +167,10 @@ class LibvirtSource:
         """UUIDs of the guests whose QEMU is stopped; empty where their processes cannot be seen."""
         return self._processes.stopped_guests()
 
+    def stopped_among(self, domains: Sequence[Domain]) -> set[str]:
+        """UUIDs of those of the domains whose QEMU is stopped, see `sources.Source.stopped_among`."""
+        return self._processes.stopped_among(domain.uuid for domain in domains)
+
     async def occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
         """Those of the domains whose monitor or job has been occupied for so many seconds (virDomainGetControlInfo)."""
         infos = await asyncio.gather(*(self._control(domain) for domain in domains))

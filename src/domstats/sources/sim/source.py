@@ -99,6 +99,10 @@ class SimSource:
         """None of them: they have no processes."""
         return set()
 
+    def stopped_among(self, _domains: Sequence[Domain]) -> set[str]:
+        """None of them."""
+        return set()
+
     async def occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
         """Those a call has waited for, or another job has held, for so many seconds; without a script none of them."""
         found = zip(domains, map(self.control, domains), strict=True)
