@@ -10,7 +10,6 @@ import pytest
 from sessions import DOCS, commands_of, output_of
 
 TUTORIAL = commands_of((DOCS / "tutorial.md").read_text(encoding="utf-8"))
-SIMULATED_HOST = (DOCS / "simulated-host.md").read_text(encoding="utf-8")
 
 
 def test_there_are_some() -> None:
@@ -22,8 +21,10 @@ def test_a_command(command: str, output: str, tmp_path: Path) -> None:
     assert output_of(command, tmp_path) == output
 
 
-def test_the_script_of_the_simulated_host(tmp_path: Path) -> None:
-    (script,) = re.findall(r"```toml\n(.*?)```", SIMULATED_HOST, re.DOTALL)
-    (tmp_path / "day.toml").write_text(script, encoding="utf-8")
-    ((command, output),) = commands_of(SIMULATED_HOST)
+@pytest.mark.parametrize(("page", "script"), [("simulated-host.md", "day.toml"), ("stuck-guest.md", "hang.toml")])
+def test_the_script_of_a_page(page: str, script: str, tmp_path: Path) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (content,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / script).write_text(content, encoding="utf-8")
+    ((command, output),) = commands_of(text)
     assert output_of(command, tmp_path) == output

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from domstats import aio
 from domstats.collector.collector import Collector
 from domstats.collector.lanes import MAX_HUNG
 from domstats.collector.plan import make_plan
@@ -415,6 +416,22 @@ def memory_of_ours() -> int:
 async def until_it_ends(collector: Collector) -> int:
     """Number of snapshots that a closed collector still gives."""
     return len([snapshot async for snapshot in collector])
+
+
+@pytest.mark.parametrize("groups", ["cpu", "state,cpu", "vcpu", "balloon", "block", "iothread", "vm"])
+def test_a_guest_that_hangs_is_blocked_whatever_is_asked_of_it(tmp_path: Path, groups: str) -> None:
+    """A reply with NOWAIT has some keys of some groups, and does not say what it lacks."""
+
+    @in_fast_time
+    async def test() -> None:
+        async with aio.Host(Scripted(tmp_path, events("0; hang build-1")).source) as host:
+            for _ in range(3):
+                snapshot = await host.stats(groups=groups.split(","), deadline=10.0)
+                assert named(snapshot, Status.BLOCKED) == ["build-1"]
+                assert len(snapshot.problems) == 1
+                await asyncio.sleep(20.0)
+
+    test()
 
 
 @in_fast_time

@@ -17,6 +17,7 @@ from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
 from domstats.model.merge import without_old_groups
+from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
 
@@ -158,10 +159,8 @@ class GuestCall:
         return [Slice([domain], nowait=domain.uuid in held) for domain in looked]
 
     async def _ask(self, source: Source, chosen: Slice) -> Snapshot:
-        return await source.stats(chosen.domains, self._groups, self._how(chosen), FOR_EVER)
-
-    def _how(self, chosen: Slice) -> DomainFilter:
-        return self._flags | DomainFilter.NOWAIT if chosen.nowait else self._flags
+        how = self._flags | DomainFilter.NOWAIT if chosen.nowait else self._flags
+        return await source.stats(chosen.domains, self._groups, how, FOR_EVER)
 
     async def _occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
         return await (await self._reach.main()).occupied(domains, seconds)
@@ -172,8 +171,10 @@ class GuestCall:
             reach.slicer.learn(asked, answer.seconds, answer.size)
         reach.cost.add_call(self._groups, asked, answer.seconds, answer.size)
         self._busy += answer.seconds
-        how = self._how(answer.slice)
-        status = reach.completeness.judge(answer.snapshot, self._groups, how, answer.seconds)
+        if answer.slice.nowait:  # somebody holds the guest's job, so what needs it is not there
+            status = np.full(len(answer.snapshot), Status.PARTIAL, np.uint8)
+        else:
+            status = reach.completeness.judge(answer.snapshot, self._groups, self._flags, answer.seconds)
         for uuid in self._board.see(answer.snapshot, status, self.mask):
             reach.breaker.reset(uuid)
         self._tell(len(asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from domstats.model.domain import Domain
@@ -15,10 +16,10 @@ SECONDS = 0.4
 """A slice should take about this long: what a stuck guest costs the others of its slice once."""
 BYTES = 4 << 20
 """And its reply should hold about this much: an eighth of libvirt's limit, since guests differ."""
-_SLACK = 1.6
+_SLACK = 2.0
 """Slices keep their size until the best one differs by more than this factor, so that their layouts are known again."""
-_NEW = 0.3
-"""Weight of the newest measurement."""
+_NEW = 0.05
+"""Least weight of the newest measurement: on a busy host a guest takes 10 ms in one slice and 40 in the next."""
 
 
 class Slicer:
@@ -26,18 +27,22 @@ class Slicer:
 
     def __init__(self) -> None:
         self._size = FIRST_SIZE
-        self._seconds: float | None = None
+        """A power of two: sizes that come again are those of layouts that are known."""
+        self._learnt = 0
+        self._seconds = 0.0
         self._bytes: dict[str, float] = {}
 
     def learn(self, domains: Sequence[Domain], seconds: float, size: int) -> None:
         """A slice of these domains took so many seconds, and its reply held so many bytes."""
         each = seconds / len(domains)
-        self._seconds = each if self._seconds is None else (1 - _NEW) * self._seconds + _NEW * each
+        self._learnt += 1
+        weight = max(_NEW, 1 / self._learnt)
+        self._seconds = (1 - weight) * self._seconds + weight * each
         for domain in domains:
             self._bytes[domain.uuid] = size / len(domains)
         best = min(SIZE_MAX, max(1, round(SECONDS / max(self._seconds, 1e-6))))
         if not self._size / _SLACK <= best <= self._size * _SLACK:
-            self._size = best
+            self._size = 1 << round(math.log2(best))
 
     def forget(self, uuid: str) -> None:
         """A domain is gone."""
