@@ -47,8 +47,8 @@ ROWS = (
     Row("rates of 1,024 guests, same layout", "rates_known", unit="ms", scale=1e3),
     Row(
         "real guests, all groups: the command `domstats get` / `virsh domstats`",
-        "get_all",
-        "virsh_domstats",
+        "full_polls.ours",
+        "full_polls.virsh",
         at_most=0.5,
     ),
     *(
