@@ -288,6 +288,16 @@ class TestDomainsThatComeAndGo:
             await until(collector, lambda snapshot: snapshot["build-1"].domain.info != before)
             assert now() < 64.0
 
+    @in_fast_time
+    async def test_devices_that_come_one_after_another_are_each_described(self, tmp_path: Path) -> None:
+        script = events(*(f"{at}; attach build-1; device = 'disk'" for at in (60, 63, 66, 69)))
+        async with served(tmp_path, script) as server, collecting(server) as collector:
+            await during(collector, 58.0)
+            for at in (60, 63, 66, 69):
+                known = collector.latest["build-1"].domain.info
+                await until(collector, lambda snapshot, known=known: snapshot["build-1"].domain.info != known)
+                assert now() <= at + 3.0
+
 
 class TestADaemonThatFails:
     @in_fast_time

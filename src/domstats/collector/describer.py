@@ -55,6 +55,9 @@ class Describer:
         while True:
             await self._some.wait()
             chosen = self._next_few()
+            if not self._wanted:
+                self._some.clear()
+                continue
             if not chosen or self._reach.lanes.spent or self._reach.lost:
                 await asyncio.sleep(LATER)
                 continue
@@ -66,8 +69,6 @@ class Describer:
         for uuid in [uuid for uuid in self._wanted if uuid not in self._board.rows]:
             del self._wanted[uuid]
         chosen = [uuid for uuid in self._wanted if uuid not in self._reach.breaker][:FEW]
-        if not self._wanted:
-            self._some.clear()
         return [self._board.rows[uuid].domain for uuid in chosen]
 
     async def _read(self, chosen: list[Domain]) -> None:
