@@ -127,7 +127,9 @@ async def test_a_disk_and_a_nic_that_are_attached(spare: Hypervisor, collector: 
         record = snapshot["vm0002"]
         return "block[vdx].rd.reqs" in record and "net[dsnew0].rx.bytes" in record and len(named) == disks + 2
 
-    *_, snapshot = await until(collector, has_them)
+    await until(collector, has_them)
+    # A rate needs an interval that is long against the uncertainty of its samples' times.
+    *_, snapshot = await until(collector, lambda now: now.rates(before)["vm0002"].get("block[vda].rd.reqs") is not None)
     rates = snapshot.rates(before)["vm0002"]
     assert rates.reason("block[vdx].rd.reqs") == rates.reason("net[dsnew0].rx.bytes") == "no earlier sample"
     assert rates.reason("block[vda].rd.reqs") == ""
