@@ -116,7 +116,7 @@ async def test_a_disk_and_a_nic_that_are_attached(spare: Hypervisor, collector: 
     image = "/var/lib/libvirt/images/more.qcow2"
     await asyncio.to_thread(spare.inside, "qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
     (spare.run_directory / "nic.xml").write_text(NIC)
-    before = collector.latest
+    *_, before = await until(collector, lambda now: all_fresh(now) and all(domain.info for domain in now.domains))
     disks = before["vm0002"]["block.count"]
     await virsh(spare, "attach-disk", "vm0002", image, "vdx", "--subdriver", "qcow2", "--live")
     await virsh(spare, "attach-device", "vm0002", "/run/nic.xml", "--live")
