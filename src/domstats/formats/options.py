@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,16 @@ class Options:
     """The StatsGroup bits that were asked for; 0 for all."""
     before: Snapshot | None = None
     """An earlier snapshot, for rates."""
+    color: bool = False
+    """Whether the terminal shows colors."""
+    table: str = ""
+    """The one table asked for, of model.tables.TABLES, where a format has tables; empty for the whole."""
+    columns: Sequence[str] = ()
+    """The columns that are asked for, in this order; all when empty."""
+    sort: str = ""
+    """The column that the rows are sorted by: text ascending, numbers descending, a `-` before it turns that round."""
+    top: int | None = None
+    """The most rows there may be; the first ones stay."""
 
 
 NO_OPTIONS = Options()
