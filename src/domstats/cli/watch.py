@@ -210,9 +210,10 @@ def _text_line(change: Change) -> bytes:
 
 
 def _json_line(change: Change) -> bytes:
-    from domstats.formats.document import dump, text
+    from domstats.formats.document import as_json, text
 
     domain = change.domain
     was, now = (None if each is None else text(each) for each in (change.before, change.after))
     who = {"name": text(domain.name), "uuid": domain.uuid, "id": domain.id}
-    return dump({"time": change.time} | who | {"what": change.what.value, "before": was, "after": now})
+    line = as_json({"time": change.time} | who | {"what": change.what.value, "before": was, "after": now})
+    return line + b"\n"

@@ -17,9 +17,9 @@ _SHOWN = (ParamType.ULLONG.label, ParamType.STRING.label, ParamType.BOOLEAN.labe
 
 def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
     """A line a domain, in the snapshot's order."""
-    types = {
-        shape: {key: label for key, label in document.types(shape).items() if label not in _SHOWN}
-        for shape, _ in snapshot.layout.by_shape()
-    }
-    poll = document.poll(snapshot)
-    return b"".join(document.dump(poll | domain) for domain in document.domains(snapshot, types))
+    ends = {}
+    for shape, _ in snapshot.layout.by_shape():
+        types = {key: label for key, label in document.types(shape).items() if label not in _SHOWN}
+        ends[shape] = b',"types":%b}\n' % document.as_json(types)
+    start = b"{%b," % document.poll(snapshot)
+    return document.objects(snapshot, document.STATS, document.Frame(b"", start, ends, b"", b""))
