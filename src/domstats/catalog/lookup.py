@@ -8,6 +8,7 @@ everything around that word. What fits nothing is a key of a newer libvirt: it h
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from operator import contains
 
@@ -87,6 +88,12 @@ def find_fields(text: str) -> tuple[Field, ...]:
         if fits(pattern, wanted) or fits(_numbers_alike(pattern), wanted_alike):
             found.append(field)
     return tuple(found) or tuple(field for field in FIELDS if wanted in field.help.lower())
+
+
+def near_patterns(key: str, most: int) -> list[str]:
+    """The patterns most like a key that is not known, the likest first, at most so many; for those who mistyped it."""
+    patterns = {_numbers_alike(field.pattern): field.pattern for field in FIELDS}
+    return [patterns[each] for each in get_close_matches(_numbers_alike(key[:MAX_KEY]), patterns, most)]
 
 
 def _numbers_alike(text: str) -> str:
