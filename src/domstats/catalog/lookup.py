@@ -18,6 +18,9 @@ from domstats.catalog.groups import GROUPS
 MAX_KEY = 79
 """libvirt's VIR_TYPED_PARAM_FIELD_LENGTH is 80 bytes with the end mark. No longer key is libvirt's."""
 
+_LIKE = 0.85
+"""How like a pattern must be a key that was mistyped: those of one device have most of their letters in common."""
+
 _Shape = tuple[str | None, ...]
 """The components of a key or pattern: None for a number, empty for a word that is not libvirt's."""
 
@@ -93,7 +96,7 @@ def find_fields(text: str) -> tuple[Field, ...]:
 def near_patterns(key: str, most: int) -> list[str]:
     """The patterns most like a key that is not known, the likest first, at most so many; for those who mistyped it."""
     patterns = {_numbers_alike(field.pattern): field.pattern for field in FIELDS}
-    return [patterns[each] for each in get_close_matches(_numbers_alike(key[:MAX_KEY]), patterns, most)]
+    return [patterns[each] for each in get_close_matches(_numbers_alike(key[:MAX_KEY]), patterns, most, _LIKE)]
 
 
 def _numbers_alike(text: str) -> str:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from domstats.catalog.groups import GROUPS
-from domstats.cli.console import Exit, put, say, terminal_height, terminal_width
-from domstats.cli.get import TABLE_GROUPS
+from domstats.cli.console import Exit, put, say, terminal_color, terminal_height, terminal_width
 from domstats.cli.options import (
+    check_table,
     chosen_groups,
+    chosen_table,
     domain_arguments,
     finite,
     format_option,
     group_options,
     host_option,
+    needed_groups,
+    table_options,
 )
 from domstats.cli.progress import ProgressLine
-from domstats.formats.options import Options
+from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.registry import FORMATS
 from domstats.model.flags import StatsGroup
 
@@ -57,6 +61,7 @@ class _Watching:
 @host_option
 @group_options
 @format_option("table")
+@table_options
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.1),
@@ -80,6 +85,10 @@ def command(
     uri: str | None,
     groups: tuple[str, ...],
     form: str | None,
+    columns: str | None,
+    sort: str | None,
+    top: int | None,
+    table: str | None,
     interval: float,
     count: int | None,
     only_changes: bool,
@@ -91,12 +100,14 @@ def command(
     waited for. Ends with Ctrl-C.
     """
     form = form or "table"
-    if only_changes and form not in ("table", "ndjson"):
-        raise click.UsageError("changes are printed as text, or with -f ndjson")
-    bits = chosen_groups(groups, flags) or (int(TABLE_GROUPS) if form == "table" else 0)
-    if only_changes:
-        bits = int(CHANGES_GROUPS)
-    printer = _Changes(form).show if only_changes else _Snapshots(form, bits, interval).show
+    options = chosen_table(columns, sort, top, table)
+    if only_changes and (form not in ("table", "ndjson") or options != NO_OPTIONS):
+        raise click.UsageError("changes are printed as text, or with -f ndjson, and have no columns")
+    check_table(form, options)
+    asked = chosen_groups(groups, flags)
+    bits = int(CHANGES_GROUPS) if only_changes else needed_groups(form, asked, options).groups
+    options = replace(options, groups=asked)
+    printer = _Changes(form).show if only_changes else _Snapshots(form, options, interval).show
     try:
         asyncio.run(_watch(_Watching(uri, more + domains, bits, interval, count), printer))
     except (KeyboardInterrupt, asyncio.CancelledError):  # how it is meant to end
@@ -142,17 +153,24 @@ async def _until_swept(collector: Collector) -> None:
 class _Snapshots:
     """Prints a snapshot in a format."""
 
-    def __init__(self, form: str, groups: int, interval: float) -> None:
-        self._form, self._groups, self._interval = form, groups, interval
+    def __init__(self, form: str, options: Options, interval: float) -> None:
+        self._form, self._options, self._interval = form, options, interval
+        self._checked = form != "table"
 
     def show(self, collector: Collector, snapshot: Snapshot) -> None:
         from domstats.model.merge import without_old_groups
 
+        if not self._checked and len(snapshot):  # only once: later a key may go with the last domain that has it
+            from domstats.formats.table import check_keys
+
+            check_keys(snapshot, self._options)
+            self._checked = True
         width, height = terminal_width(), terminal_height()
         if self._form == "raw":  # it has no place for an age
             snapshot = without_old_groups(snapshot, 2 * self._interval + DEADLINE)
         before = collector.previous if self._form == "table" else None
-        text = FORMATS[self._form].encode(snapshot, Options(width=width, groups=self._groups, before=before))
+        options = replace(self._options, width=width, before=before, color=terminal_color(os.environ))
+        text = FORMATS[self._form].encode(snapshot, options)
         if self._form != "table":
             put(text)
             return

@@ -6,7 +6,7 @@ and in a table of devices the tail of a device's keys, `rd.reqs` for `block.<i>.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import reduce
@@ -19,8 +19,8 @@ from domstats.errors import UnknownColumn, UnknownGroup
 from domstats.formats.options import Options
 from domstats.model.flags import StatsGroup
 
-_NEAR = 3
-"""How many columns an error proposes."""
+_NEAR, _LIKE = 3, 0.7
+"""How many columns an error proposes, and how like they must be what was typed."""
 _KNOWN = (1 << len(GROUPS)) - 1
 _STATE, _CPU, _BALLOON, _VCPU = StatsGroup.STATE, StatsGroup.CPU, StatsGroup.BALLOON, StatsGroup.VCPU
 _NET, _BLOCK, _IOTHREAD = StatsGroup.INTERFACE, StatsGroup.BLOCK, StatsGroup.IOTHREAD
@@ -241,15 +241,14 @@ def check(options: Options) -> None:
 def unknown(table: str, name: str) -> UnknownColumn:
     """The error for a column that does not exist."""
     columns = columns_of(table)
-    words = [each.name for each in columns.named]
+    words = tuple(each.name for each in columns.named)
     short = name[: MAX_KEY + 1]
-    key = f"{columns.prefix}.0.{short}" if columns.prefix else plain_key(short)
-    near: Sequence[str] = get_close_matches(short.lower(), words, _NEAR)
-    if not near:
-        tails = f"{columns.prefix}.<i>.", f"{columns.prefix}.<id>."
-        near = [_tail(each, tails) for each in near_patterns(key, _NEAR)]
-    return UnknownColumn(name, tuple(near), tuple(words))
-
-
-def _tail(pattern: str, beginnings: tuple[str, ...]) -> str:
-    return reduce(str.removeprefix, beginnings, pattern)
+    near = get_close_matches(short.lower(), words, _NEAR, _LIKE)
+    if columns.prefix:
+        beginnings = f"{columns.prefix}.<i>.", f"{columns.prefix}.<id>."
+        keys = near_patterns(f"{columns.prefix}.0.{short}", _NEAR)
+        keys = [reduce(str.removeprefix, beginnings, key) for key in keys if key.startswith(beginnings)]
+    else:
+        keys = near_patterns(plain_key(short), _NEAR)
+    near = keys + near if "." in name else near + keys
+    return UnknownColumn(name, tuple(dict.fromkeys(near))[:_NEAR], words)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from domstats.formats.columns import columns_of
+from domstats.formats.columns import check, columns_of, unknown
 from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.table.drawing import draw
 from domstats.formats.table.view import View
@@ -26,8 +26,10 @@ from domstats.model.snapshot import Snapshot
 def encode(snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
     """A line of headings and a line a row; nothing where there are no domains.
 
-    Raises UnknownGroup for a table that does not exist, UnknownColumn for a column.
+    A key that no record has is a column without values. Raises UnknownGroup for a table that does not exist,
+    UnknownColumn for a column that cannot be a key.
     """
+    check(options)
     if not len(snapshot):
         return b""
     view = View(snapshot, options.table, options.before)
@@ -37,6 +39,17 @@ def encode(snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
     if options.columns:
         columns = [replace(column, leave_out=0) for column in columns]
     return draw(columns, rows, options.width, color=options.color)
+
+
+def check_keys(snapshot: Snapshot, options: Options) -> None:
+    """See that the columns asked for are there, where there are domains to know: keys of a newer libvirt, too.
+
+    Raises UnknownGroup for a table that does not exist, UnknownColumn.
+    """
+    view = View(snapshot, options.table, None)
+    for name in (*options.columns, options.sort.removeprefix("-")):
+        if name and len(snapshot) and not view.is_known(name):
+            raise unknown(options.table, name)
 
 
 def _shown(options: Options) -> list[str]:
@@ -54,13 +67,12 @@ def _shown(options: Options) -> list[str]:
 
 def _sorted(view: View, options: Options, names: Sequence[str]) -> list[int]:
     """The rows in order."""
-    by_name = sorted(range(len(view)), key=view.names.__getitem__)
     busiest = columns_of(options.table).busiest
     sort = options.sort or (busiest if options.top is not None and busiest in names else "")
     if not sort:
-        return by_name
+        return view.by_name()
     values = view.column(sort.removeprefix("-")).values
-    return _ordered(by_name, values, turned=sort.startswith("-"))
+    return _ordered(view.by_name(), values, turned=sort.startswith("-"))
 
 
 def _ordered(rows: Sequence[int], values: Sequence[Any], *, turned: bool) -> list[int]:

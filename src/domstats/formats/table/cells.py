@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domstats.catalog.enums import DIRTYRATE_STATUSES, DOMAIN_STATES, VCPU_STATES
-from domstats.catalog.fields import Field
+from domstats.catalog.fields import Field, Kind
 from domstats.formats.text import cut, escape
 
 MISSING = "-"
@@ -69,6 +69,8 @@ def form_of(field: Field | None, *, rate: bool) -> Callable[[Any], str]:
     unit = field.unit if field else ""
     words = _WORDS.get(field.pattern, ()) if field else ()
     number = _BY_UNIT.get(unit, count_text if rate else number_text)
+    if unit == "s" and field is not None and field.kind is Kind.GAUGE:
+        number = number_text  # a point in time
 
     def form(value: Any) -> str:
         if isinstance(value, str):
@@ -99,7 +101,7 @@ def number_text(value: float) -> str:
 def count_text(value: float) -> str:
     """How often something happens, in three digits: 0, 0.5, 123, 1.2k, 34.5M."""
     if value < _FOUR_DIGITS:
-        return f"{value:.1f}".removesuffix(".0") if value < 99.95 else f"{value:.0f}"
+        return f"{value:.1f}" if 0 < value < 99.95 else f"{value:.0f}"
     unit = 0
     while value >= _FOUR_DIGITS and unit < len(_THOUSANDS) - 1:
         value, unit = value / 1000, unit + 1

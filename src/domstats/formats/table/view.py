@@ -9,7 +9,7 @@ from typing import Any
 from domstats.catalog.enums import reason_name, state_name
 from domstats.catalog.fields import Kind
 from domstats.errors import UnknownField
-from domstats.formats.columns import Named, column_field, columns_of, unknown
+from domstats.formats.columns import Named, column_field, columns_of
 from domstats.formats.table import cells
 from domstats.formats.table.cells import Column
 from domstats.formats.table.reading import by_key, gathered, listed
@@ -70,22 +70,33 @@ class View:
         """Those of the domains."""
         return Figures(self.snapshot, self._rates)
 
-    @property
+    @cached_property
     def devices(self) -> list[int]:
-        """The number of each row's device."""
-        return [] if self._devices is None else self._devices.device.tolist()
+        """The number of each row's device; 0 in the table of domains."""
+        return [0] * len(self) if self._devices is None else self._devices.device.tolist()
+
+    def by_name(self) -> list[int]:
+        """The rows by the names of their domains, the devices of each by their numbers."""
+        order = list(zip(self.names, self._records, self.devices, strict=True))
+        return sorted(range(len(self)), key=order.__getitem__)
 
     def by_record(self, values: Sequence[Any]) -> list[Any]:
         """What is known of each record, by row."""
         return [values[record] for record in self._records]
 
     def column(self, name: str) -> Column:
-        """The column of that name. Raises UnknownColumn where no record has such a key, either."""
+        """The column of that name; what is none is a key that no record has."""
         named = self._columns.find(name) or Named(name, cells.text(name), key=name)
         if named.key:
             return self._of_key(named)
         make = _MAKERS.get(named.name)
         return make(self, named) if make else self._of_figure(named)
+
+    def is_known(self, name: str) -> bool:
+        """Whether there is a column of that name: it has a word, or the catalogue or a record knows the key."""
+        if self._columns.find(name) is not None or column_field(self._columns, name) is not None:
+            return True
+        return any(value is not None for value in self.column(name).values)
 
     def device_values(self, tail: str) -> list[Any]:
         """The values of the devices' keys with that tail, by row."""
@@ -120,8 +131,6 @@ class View:
             values = [None] * len(self) if gather is None else listed(self._rates.read(gather.index, gather.valid))
         else:
             values = self.device_values(named.key) if self._devices is not None else by_key(self.snapshot, named.key)
-        if field is None and all(value is None for value in values):
-            raise unknown(self._name, named.name)
         texts = any(isinstance(value, str) for value in values)
         return Column(
             heading,
