@@ -9,8 +9,6 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,14 +17,13 @@ import numpy as np
 import pytest
 
 from captures import POLL1, capture
-from command import Ended, domstats, end, start
+from command import Ended, domstats, end, on_terminal, start, without_colors
 from domstats import aio
 from domstats.catalog.groups import GROUPS
 from domstats.cli import main
-from domstats.cli.get import TABLE_GROUPS
 from domstats.collector.round import Progress
 from domstats.errors import RemoteError, UnknownDomain
-from domstats.formats import raw, table
+from domstats.formats import raw
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter
 from domstats.model.params import ParamType, TypedParameter
@@ -39,6 +36,8 @@ from fake_daemon import DOMAINS, FakeDaemon
 BULK = Procedure.CONNECT_GET_ALL_DOMAIN_STATS
 RATE_GROUPS = 0b111010
 """cpu, vcpu, interface, block."""
+TABLE_GROUPS = RATE_GROUPS | 0b101
+"""And state and balloon: what the table of domains is made of."""
 
 
 def snapshot_of(domains: Iterable[Domain], cpu_time: int = 0, time: float = 0.0) -> Snapshot:
@@ -152,15 +151,23 @@ class TestWhatItAsksFor:
     @pytest.mark.parametrize(
         ("args", "polls"),
         [
-            (["--interval", "0"], [(0, NO_FILTERS)]),
-            ([], [(RATE_GROUPS, NO_FILTERS), (0, NO_FILTERS)]),
+            (["--interval", "0"], [(TABLE_GROUPS, NO_FILTERS)]),
+            ([], [(RATE_GROUPS, NO_FILTERS), (TABLE_GROUPS, NO_FILTERS)]),
+            (["--perf"], [(1 << 6, NO_FILTERS)]),
             (["--state", "--cpu-total"], [(1 << 1, NO_FILTERS), (0b11, NO_FILTERS)]),
             (["--state", "--balloon"], [(0b101, NO_FILTERS)]),
+            (
+                ["--nowait", "--enforce", "--state", "--cpu-total"],
+                [
+                    (1 << 1, DomainFilter.NOWAIT),
+                    (0b11, DomainFilter.NOWAIT | DomainFilter.ENFORCE),
+                ],
+            ),
             (
                 ["--nowait", "--running", "--enforce"],
                 [
                     (RATE_GROUPS, DomainFilter.NOWAIT | DomainFilter.RUNNING),
-                    (0, DomainFilter.NOWAIT | DomainFilter.RUNNING | DomainFilter.ENFORCE),
+                    (TABLE_GROUPS, DomainFilter.NOWAIT | DomainFilter.RUNNING),
                 ],
             ),
         ],
@@ -399,30 +406,23 @@ class TestWithADaemon:
     )
     async def test_on_a_terminal(self, path: Path, args: list[str], start: str) -> None:
         evil = replace(DOMAINS[0], name="a\x1b[2J")
-        screen, terminal = os.openpty()
         async with FakeDaemon(path, bulk=reply([evil])) as daemon:
-            ended = await domstats("get", "-c", daemon.uri, "--interval", "0.05", *args, stdout=terminal)
-        os.close(terminal)
-        shown = "".join(printed(screen))
+            ended, shown = await on_terminal("get", "-c", daemon.uri, "--interval", "0.05", *args, TERM="dumb")
         assert (ended.code, ended.err) == (0, "")
         assert shown.startswith(start)
         assert "a\\x1b[2J" in shown
         assert "\x1b" not in shown
 
     async def test_no_domains_on_a_terminal(self, path: Path) -> None:
-        screen, terminal = os.openpty()
         async with FakeDaemon(path) as daemon:
-            ended = await domstats("get", "-c", daemon.uri, "--interval", "0", stdout=terminal)
-        os.close(terminal)
-        assert (ended.code, ended.message, "".join(printed(screen))) == (0, "no domains", "")
+            ended, shown = await on_terminal("get", "-c", daemon.uri, "--interval", "0")
+        assert (ended.code, ended.message, shown) == (0, "no domains", "")
 
     async def test_a_table_fits_the_terminal(self, path: Path) -> None:
         long = replace(DOMAINS[0], name="x" * 200)
-        screen, terminal = os.openpty()
         async with FakeDaemon(path, bulk=reply([long])) as daemon:
-            await domstats("get", "-c", daemon.uri, "--interval", "0.05", stdout=terminal, COLUMNS="80")
-        os.close(terminal)
-        lines = "".join(printed(screen)).splitlines()
+            _, shown = await on_terminal("get", "-c", daemon.uri, "--interval", "0.05", TERM="xterm")
+        lines = without_colors(shown).splitlines()
         assert len(lines) == 2
         assert max(map(len, lines)) <= 80
 
@@ -443,15 +443,6 @@ class TestWithADaemon:
 async def get_without_stdout(*args: str) -> Ended:
     """Run it as a shell's `>&-` does."""
     return await domstats(*args, under=("sh", "-c", 'exec "$@" >&-', "sh"))
-
-
-def printed(screen: int) -> Iterator[str]:
-    """What was shown on a terminal that nobody writes to any more, which Linux ends with an error."""
-    try:
-        while block := os.read(screen, 4096):
-            yield block.decode()
-    except OSError:
-        os.close(screen)
 
 
 class TestWithoutADaemon:
@@ -485,7 +476,3 @@ def closed_socket(path: Path) -> Iterator[Path]:
         listening.listen()
         path.chmod(0)
         yield path
-
-
-def test_the_table_has_columns_for_the_groups_it_is_shown_for() -> None:
-    assert reduce(or_, table.GROUPS.values()) == TABLE_GROUPS

@@ -198,7 +198,9 @@ async def _ask(question: _Question) -> _Answer:
                 filters = question.filters & ~DomainFilter.ENFORCE  # these groups were not asked for by name
                 half = (left() - question.interval) / 2  # the other is for the poll that is shown
                 before = await host.stats(which, question.rates, filters=filters, deadline=half, progress=progress)
+                progress.done()
                 await asyncio.sleep(question.interval)
+                progress = ProgressLine()
             snapshot = await host.stats(
                 which, question.groups, filters=question.filters, deadline=left(), progress=progress
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from domstats.cli.options import (
 from domstats.cli.progress import ProgressLine
 from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.registry import FORMATS
+from domstats.formats.text import escape, width
 from domstats.model.flags import StatsGroup
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ CHANGES_GROUPS = StatsGroup.STATE | StatsGroup.BALLOON
 _CLEAR = b"\x1b[H\x1b[2J"
 """To the upper left corner; clear the screen."""
 _LEAST_LINES = 3
+_STYLE = re.compile("\x1b\\[[0-9]*m")
+"""What a table's colors are made of."""
 
 Printer = Callable[["Collector", "Snapshot"], None]
 
@@ -165,19 +169,20 @@ class _Snapshots:
 
             check_keys(snapshot, self._options)
             self._checked = True
-        width, height = terminal_width(), terminal_height()
+        columns, lines = terminal_width(), terminal_height()
         if self._form == "raw":  # it has no place for an age
             snapshot = without_old_groups(snapshot, 2 * self._interval + DEADLINE)
         before = collector.previous if self._form == "table" else None
-        options = replace(self._options, width=width, before=before, color=terminal_color(os.environ))
+        options = replace(self._options, width=columns, before=before, color=terminal_color(os.environ))
         text = FORMATS[self._form].encode(snapshot, options)
         if self._form != "table":
             put(text)
             return
         heading = _heading(collector, snapshot)
-        if height is not None:
-            text = _fitting(text, height - 1)
-        put((_CLEAR if height is not None else b"") + heading + text + (b"" if height is not None else b"\n"))
+        if lines is not None and columns is not None:
+            put(_CLEAR + heading + _fitting(text, lines - 1, columns))
+        else:
+            put(heading + text + b"\n")
 
 
 def _heading(collector: Collector, snapshot: Snapshot) -> bytes:
@@ -193,14 +198,22 @@ def _heading(collector: Collector, snapshot: Snapshot) -> bytes:
     return f"{line}\n".encode()
 
 
-def _fitting(text: bytes, lines: int) -> bytes:
-    """The table, cut to so many lines, with a word about what is not shown."""
+def _fitting(text: bytes, lines: int, columns: int) -> bytes:
+    """The table, cut to so many lines of a screen, with a word about what is not shown."""
     rows = text.splitlines(keepends=True)
+    heights = [_height(row.decode(), columns) for row in rows]
     lines = max(_LEAST_LINES, lines)
-    if len(rows) < lines:
+    if sum(heights) < lines:
         return text
-    left = len(rows) - lines + 1
-    return b"".join(rows[: lines - 1]) + f"... and {left:,} more\n".encode().rstrip(b"\n")
+    shown = 0
+    while shown < len(rows) and sum(heights[: shown + 1]) < lines:
+        shown += 1
+    return b"".join(rows[:shown]) + f"... and {len(rows) - shown:,} more".encode()
+
+
+def _height(row: str, columns: int) -> int:
+    """How many lines of the screen a row takes: one, unless it is wider than the screen."""
+    return max(1, -(-width(_STYLE.sub("", row.rstrip("\n"))) // columns))
 
 
 class _Changes:
@@ -220,8 +233,6 @@ class _Changes:
 
 
 def _text_line(change: Change) -> bytes:
-    from domstats.formats.text import escape
-
     time = datetime.fromtimestamp(change.time).astimezone().isoformat(timespec="milliseconds")
     happened = " -> ".join(filter(None, (change.before, change.after)))
     return f"{time}  {escape(change.domain.name)}  {change.what.value}  {escape(happened)}\n".encode()

@@ -39,17 +39,17 @@ class DeviceFigures:
         return self._percent("wait")
 
     @cached_property
-    def read_latency(self) -> Figure:
+    def read_time(self) -> Figure:
         """Nanoseconds a read request took, on average; known where there were any."""
         return self._per_request("rd")
 
     @cached_property
-    def write_latency(self) -> Figure:
+    def write_time(self) -> Figure:
         """Nanoseconds a write request took, on average; known where there were any."""
         return self._per_request("wr")
 
     @cached_property
-    def flush_latency(self) -> Figure:
+    def flush_time(self) -> Figure:
         """Nanoseconds a flush request took, on average; known where there were any."""
         return self._per_request("fl")
 

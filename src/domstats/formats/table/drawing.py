@@ -45,8 +45,8 @@ class Drawn:
         self.marks = []
 
     def cut(self, columns: int) -> None:
-        """Cut its cells to so many columns, or to the room its heading takes."""
-        self.width = max(columns, width(self.column.heading))
+        """Cut its lines to so many columns."""
+        self.width = columns
         self.lines = [cut(line, self.width) for line in self.lines]
 
     def padded(self, *, color: bool) -> list[str]:
@@ -102,10 +102,10 @@ def _cut(drawn: Sequence[Drawn], room: int) -> None:
     over = sum(each.width for each in drawn) + len(GAP) * (len(drawn) - 1) - room
     while over > 0 and flexible:
         flexible.sort(key=lambda each: each.width)
-        last, before = flexible[-1], flexible[-1].width
-        next_width = flexible[-2].width if len(flexible) > 1 else 0
-        if before <= max(LEAST, width(last.column.heading)):
-            flexible.pop()
-            continue
-        last.cut(max(before - over, min(next_width, before - 1), LEAST))
-        over -= before - last.width
+        *others, most = flexible
+        before = most.width
+        if before <= LEAST:
+            break
+        next_width = others[-1].width if others else 0
+        most.cut(max(before - over, min(next_width, before - 1), LEAST))
+        over -= before - most.width

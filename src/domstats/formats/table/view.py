@@ -38,9 +38,9 @@ _DEVICE_FIGURES: dict[str, tuple[str, _Form]] = {
     "cpu": ("cpu_percent", cells.percent),
     "steal": ("steal_percent", cells.percent),
     "wait": ("wait_percent", cells.percent),
-    "rd-latency": ("read_latency", cells.time_text),
-    "wr-latency": ("write_latency", cells.time_text),
-    "fl-latency": ("flush_latency", cells.time_text),
+    "rd-time": ("read_time", cells.time_text),
+    "wr-time": ("write_time", cells.time_text),
+    "fl-time": ("flush_time", cells.time_text),
 }
 """The columns that are derived figures: the figure's name, and how it is written."""
 
