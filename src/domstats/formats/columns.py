@@ -56,6 +56,11 @@ class Columns:
     busiest: str
     """What the first rows are chosen by when nobody says."""
 
+    @property
+    def group(self) -> int:
+        """Bit of the group that its devices are in; 0 for the table of domains."""
+        return 1 << group_of(f"{self.prefix}.") if self.prefix else 0
+
     def find(self, name: str) -> Named | None:
         """The column of that name, in either case."""
         word = name.lower()
@@ -196,7 +201,7 @@ def needs(options: Options) -> Needs:
     """What must be asked of the host for the columns, the order and the table asked for."""
     columns = columns_of(options.table)
     found = [_need(columns, name) for name in _wanted(columns, options)]
-    groups = reduce(or_, (of_group for of_group, _ in found), 0)
+    groups = reduce(or_, (of_group for of_group, _ in found), columns.group)
     rates = reduce(or_, (of_group for of_group, counts in found if counts), 0)
     if any(not of_group for of_group, _ in found):
         return Needs(0, rates)
@@ -221,21 +226,26 @@ def _need(columns: Columns, name: str) -> tuple[int, bool]:
     if not key:
         return (int(named.groups) or _NOTHING, named.rate) if named else (0, False)
     field = column_field(columns, key)
-    group = group_of(f"{columns.prefix}." if columns.prefix else plain_key(key))
     counts = field is not None and field.kind is Kind.COUNTER
+    if columns.group:
+        return columns.group, counts
+    group = group_of(plain_key(key))
     return (1 << group if group < len(GROUPS) else 0), counts
 
 
 def check(options: Options) -> None:
-    """See that each column that is a word, not a key, is there; keys are for the records to know.
+    """See that each column is there that is no key for sure; whether there is such a key is for the records to know.
 
     Raises UnknownColumn.
     """
     columns = columns_of(options.table)
     for name in _wanted(columns, options):
-        key_like = "." in name or "[" in name or column_field(columns, name)
-        if not key_like and columns.find(name) is None:
-            raise unknown(options.table, name)
+        if "." in name or "[" in name or columns.find(name) or column_field(columns, name):
+            continue
+        error = unknown(options.table, name)
+        # A device's key may be one word, which only a newer libvirt knows; it is hardly like one that is known.
+        if error.near or not columns.prefix:
+            raise error
 
 
 def unknown(table: str, name: str) -> UnknownColumn:
