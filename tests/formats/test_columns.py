@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from domstats.catalog.fields import FIELDS
 from domstats.errors import UnknownColumn, UnknownGroup
-from domstats.formats.columns import COLUMNS, DOMAIN_GROUPS, check, needs, plain_key, unknown
+from domstats.formats.columns import check, column_field, needs, plain_key, unknown
+from domstats.formats.named import COLUMNS, DOMAIN_GROUPS
 from domstats.formats.options import Options
 from domstats.model.domain import Domain
 from domstats.model.flags import StatsGroup
@@ -37,6 +38,13 @@ def test_every_word_means_one_column(table: str) -> None:
     assert not COLUMNS[table].busiest or COLUMNS[table].busiest in words
     for word in words:
         assert COLUMNS[table].find(word.upper()) is COLUMNS[table].find(word)
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_every_word_has_a_meaning(table: str) -> None:
+    for each in COLUMNS[table].named:
+        assert bool(each.help) != bool(each.key)
+        assert each.help or column_field(COLUMNS[table], each.key), each.name
 
 
 @pytest.mark.parametrize(

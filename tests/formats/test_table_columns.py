@@ -17,7 +17,7 @@ from command import without_colors
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.errors import UnknownColumn, UnknownGroup
 from domstats.formats import table
-from domstats.formats.columns import COLUMNS
+from domstats.formats.named import COLUMNS
 from domstats.formats.options import Options
 from domstats.formats.table.cells import count_text, time_text
 from domstats.formats.text import HOSTILE, width

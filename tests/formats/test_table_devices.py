@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from captures import POLL1, POLL2, capture
 from domstats.errors import UnknownColumn
 from domstats.formats import table
-from domstats.formats.columns import COLUMNS
+from domstats.formats.named import COLUMNS
 from domstats.formats.options import Options
 from domstats.formats.table.cells import bytes_text
 from domstats.formats.text import HOSTILE, width

@@ -29,7 +29,7 @@ from domstats.cli.options import (
 )
 from domstats.cli.progress import ProgressLine
 from domstats.errors import DeadlineExceeded, UnknownDomain
-from domstats.formats.columns import DOMAIN_GROUPS
+from domstats.formats.named import DOMAIN_GROUPS
 from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.registry import FORMATS
 from domstats.model.flags import NO_FILTERS, DomainFilter

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from domstats.catalog.groups import GROUPS, group_bits
-from domstats.formats.columns import COLUMNS, Needs, check, needs
+from domstats.formats.columns import Needs, check, needs
+from domstats.formats.named import COLUMNS
 from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.registry import FORMATS
 
@@ -68,10 +69,7 @@ def format_option(default: str) -> Callable[[Command], Command]:
 TABLES = ("table", "csv", "arrow", "parquet")
 """The formats that have tables, whose columns and rows can be chosen."""
 
-_NAMES = "; ".join(
-    f"{'of domains' if name == 'domain' else 'of ' + name}: {', '.join(each.name for each in columns.named)}"
-    for name, columns in COLUMNS.items()
-)
+_WORDS = ", ".join(each.name for each in COLUMNS["domain"].named)
 
 
 def table_options(command: Command) -> Command:
@@ -80,9 +78,9 @@ def table_options(command: Command) -> Command:
         click.option(
             "--columns",
             metavar="NAME,...",
-            help="Only these columns, in this order. Every key is a column (vcpu.current, block[vda].capacity; with "
-            "--table its tail: rd.reqs), counters as rates per second, and the table for people has some of its own, "
-            f"{_NAMES}. Without --group, the host is asked only for what the columns are made of.",
+            help="Only these columns, in this order. Every key is one (vcpu.current, block[vda].capacity; with --table "
+            f"the tail of a device's keys: rd.reqs), counters as rates per second. The table has these, too: {_WORDS}. "
+            "Without --group, the host is asked only for what the columns are made of.",
         ),
         click.option(
             "--sort",
@@ -94,9 +92,8 @@ def table_options(command: Command) -> Command:
             "--top",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Only the first N rows; without --sort those with the greatest "
-            f"{', '.join(columns.busiest for columns in COLUMNS.values() if columns.busiest)} "
-            "(domain, vcpu, interface, block), if it is among the columns.",
+            help="Only the first N rows. Without --sort those with the greatest cpu (of disks read, of interfaces rx), "
+            "if that is among the columns.",
         ),
         click.option(
             "--table",

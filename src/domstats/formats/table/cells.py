@@ -50,7 +50,7 @@ class Column:
     flexible: bool = False
     """Whether the cells may be cut to fit a terminal."""
     leave_out: int = 0
-    """As in formats.columns.Named."""
+    """As in formats.named.Named."""
     marks: Sequence[str] = ()
     """A word a row that stands behind its cell, where `unless` is not shown; none when empty."""
     unless: str = ""

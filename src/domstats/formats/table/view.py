@@ -9,7 +9,8 @@ from typing import Any
 from domstats.catalog.enums import reason_name, state_name
 from domstats.catalog.fields import Kind
 from domstats.errors import UnknownField
-from domstats.formats.columns import Named, column_field, columns_of
+from domstats.formats.columns import column_field, columns_of
+from domstats.formats.named import Named
 from domstats.formats.table import cells
 from domstats.formats.table.cells import Column
 from domstats.formats.table.reading import by_key, gathered, listed
