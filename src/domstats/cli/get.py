@@ -25,6 +25,7 @@ from domstats.cli.options import (
     group_options,
     host_option,
     needed_groups,
+    refuse_terminal,
     table_options,
 )
 from domstats.cli.progress import ProgressLine
@@ -137,6 +138,7 @@ def command(
     bits, filters = chosen_groups(groups, flags), _chosen_filters(flags)
     options = chosen_table(columns, sort, top, table)
     form = form or _usual_format(bits, options)
+    refuse_terminal(form, terminal_width())
     check_table(form, options)
     needed = needed_groups(form, bits, options)
     if needed.groups != bits:

@@ -25,6 +25,7 @@ from domstats.cli.options import (
     group_options,
     host_option,
     needed_groups,
+    refuse_terminal,
     table_options,
 )
 from domstats.cli.progress import ProgressLine
@@ -104,6 +105,7 @@ def command(
     waited for. Ends with Ctrl-C.
     """
     form = form or "table"
+    refuse_terminal(form, terminal_width())
     options = chosen_table(columns, sort, top, table)
     if only_changes and (form not in ("table", "ndjson") or options != NO_OPTIONS):
         raise click.UsageError("changes are printed as text, or with -f ndjson, and have no columns")
@@ -239,9 +241,10 @@ def _text_line(change: Change) -> bytes:
 
 
 def _json_line(change: Change) -> bytes:
-    from domstats.formats.document import dump, text
+    from domstats.formats.document import as_json, text
 
     domain = change.domain
     was, now = (None if each is None else text(each) for each in (change.before, change.after))
     who = {"name": text(domain.name), "uuid": domain.uuid, "id": domain.id}
-    return dump({"time": change.time} | who | {"what": change.what.value, "before": was, "after": now})
+    line = as_json({"time": change.time} | who | {"what": change.what.value, "before": was, "after": now})
+    return line + b"\n"
