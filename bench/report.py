@@ -30,8 +30,8 @@ class Row:
 WRITTEN = [name for name in FORMATS if name != "reply"]
 """The formats; the reply's is in the rows of encoding."""
 _LINEAR = 1.5
-"""Sixteen times the domains may cost sixteen times this: their texts no longer fit into the processor's cache, and are in
-memory that the system has to give first."""
+"""Sixteen times the domains may cost sixteen times this: their texts no longer fit into the processor's cache, and are
+in memory that the system has to give first."""
 
 FORMAT_ROWS = (
     Row("flat JSON of 1,024 guests: msgspec, given ready-made dicts of it", "write[json]", "msgspec_dicts", 1),
