@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from domstats.cli.console import EXIT_CODES, Exit, put, say, terminal_color, terminal_width
+from domstats.cli.console import EXIT_CODES, Exit, say, terminal_width
 from domstats.cli.options import (
     Command,
     check_table,
@@ -28,11 +27,11 @@ from domstats.cli.options import (
     refuse_terminal,
     table_options,
 )
+from domstats.cli.printing import print_snapshot
 from domstats.cli.progress import ProgressLine
 from domstats.errors import DeadlineExceeded, UnknownDomain
 from domstats.formats.named import DOMAIN_GROUPS
 from domstats.formats.options import NO_OPTIONS, Options
-from domstats.formats.registry import FORMATS
 from domstats.model.flags import NO_FILTERS, DomainFilter
 
 if TYPE_CHECKING:
@@ -150,14 +149,8 @@ def command(
     question = _Question(uri, more + domains, needed.groups, needed.rates, filters, deadline, interval)
     answer = asyncio.run(_ask(question))
     if answer.snapshot is not None:
-        if form == "table":
-            from domstats.formats.table import check_keys
-
-            check_keys(answer.snapshot, options)
-        width = terminal_width()
-        options = replace(options, width=width, groups=bits, before=answer.before, color=terminal_color(os.environ))
-        put(FORMATS[form].encode(answer.snapshot, options))
-        if width is not None and not len(answer.snapshot) and not answer.missing:
+        print_snapshot(answer.snapshot, form, replace(options, groups=bits, before=answer.before))
+        if terminal_width() is not None and not len(answer.snapshot) and not answer.missing:
             say("no domains")
     return _report(answer)
 
