@@ -20,7 +20,7 @@ from domstats.collector.cost import Cost
 from domstats.collector.describer import Describer
 from domstats.collector.plan import Plan, by_group
 from domstats.collector.reach import OPENING, Reach
-from domstats.collector.round import GuestCall, RollCall
+from domstats.collector.round import GuestCall, Question, RollCall
 from domstats.collector.sweep import UNREACHED
 from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
@@ -63,6 +63,7 @@ class Collector:
         self._describer = Describer(reach, self._board)
         self._again: dict[int, float] = {}
         """The loop's time before which `refresh` does not ask for these groups again, by the calls' masks."""
+        self._questions: dict[tuple[int, DomainFilter], Question] = {}
         self._picture: Picture = ()
         self._changed = asyncio.Event()
         """Something has happened to a domain that the next roll call will show."""
@@ -84,6 +85,20 @@ class Collector:
     def uri(self) -> str:
         """The URI the host was reached by."""
         return self._reach.uri
+
+    def clock(self) -> float:
+        """The host's time, in seconds since the epoch: that of snapshots and samples."""
+        return self._reach.clock()
+
+    @property
+    def speed(self) -> float:
+        """Seconds that pass on `clock` in a real one."""
+        return self._reach.speed
+
+    @property
+    def guests_period(self) -> float:
+        """Seconds between two samples of a guest, of the groups that are sampled least often."""
+        return max(self._periods.values(), default=self.plan.free.period)
 
     @property
     def cost(self) -> Cost:
@@ -138,6 +153,15 @@ class Collector:
         await asyncio.wait([self._refreshing], timeout=seconds)
         if not self._closed:
             self._publish()
+
+    async def ask(self, groups: int, flags: DomainFilter) -> Snapshot:
+        """Ask once for what the plan does not have: these groups (bits) of all domains, in the way of these flags.
+
+        It takes as long as it takes; who does not answer costs the others nothing, and has none of the groups. Not for
+        two at a time with the same groups and flags. Raises what `aio.Host.stats` raises.
+        """
+        question = self._questions.setdefault((groups, flags), Question(self._reach, groups, flags))
+        return await question.ask([], SWEEP_MAX, keep=False)
 
     async def _ask_now(self, seconds: float, since: float | None) -> None:
         work: list[Coroutine[Any, Any, None]] = [self._look_anew(seconds)]

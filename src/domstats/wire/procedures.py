@@ -186,6 +186,13 @@ class Procedure(IntEnum):
 
 PROCEDURES: dict[int, Procedure] = {int(procedure): procedure for procedure in Procedure}
 """The procedures by number."""
+
+
+def name_of(number: int) -> str:
+    """What a procedure is called in messages; one that is not in the table by its number."""
+    return PROCEDURES[number].name if number in PROCEDURES else f"procedure {number}"
+
+
 EVENTS: tuple[Procedure, ...] = (
     Procedure.DOMAIN_EVENT_LIFECYCLE,
     Procedure.DOMAIN_EVENT_CALLBACK_LIFECYCLE,
