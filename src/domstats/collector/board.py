@@ -55,7 +55,7 @@ class Row:
             part.snapshot.sampling.times[part.position, bit] >= since
             for part in self.parts
             for bit in range(len(GROUP_NAMES))
-            if groups & part.groups >> bit & 1
+            if (groups & part.groups) >> bit & 1
         )
 
 

@@ -164,14 +164,15 @@ class Collector:
         return await question.ask([], SWEEP_MAX, keep=False)
 
     async def _ask_now(self, seconds: float, since: float | None) -> None:
-        work: list[Coroutine[Any, Any, None]] = [self._look_anew(seconds)]
-        now = asyncio.get_running_loop().time()
-        if since is not None:
-            for call in self._guests:
-                if now >= self._again.get(call.mask, 0.0):
-                    self._again[call.mask] = now + call.cost / self.plan.share
-                    work.append(self._try(partial(call.ask_old, since)))
-        await asyncio.gather(*work)
+        calls = self._guests if since is not None else []
+        guests = [self._try(partial(self._ask_old, call, since or 0.0)) for call in calls]
+        await asyncio.gather(self._look_anew(seconds), *guests)
+
+    async def _ask_old(self, call: GuestCall, since: float) -> None:
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(self._again.get(call.mask, 0.0) - now())
+        self._again[call.mask] = now() + call.cost / self.plan.share
+        await call.ask_old(since)
 
     async def _look_anew(self, seconds: float) -> None:
         """Wait for a look that begins now, or after the one under way."""

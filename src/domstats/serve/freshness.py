@@ -20,6 +20,8 @@ PATIENCE = 2.0
 """Seconds that a request may wait for newer values; it then gets what there is."""
 AGES = 2.0
 """How many periods of the groups that need the guests a value is served for."""
+_TRIES = 2
+"""What is under way may have begun for somebody to whom older values are new enough."""
 
 
 class Freshness:
@@ -48,10 +50,14 @@ class Freshness:
         since = collector.clock() - self.max_age * collector.speed
         if not self._swept:
             await self._until_swept()
-        if self._is_old(collector.latest, groups & collector.plan.asked, since):
-            await collector.refresh(PATIENCE, since)
-        elif collector.outdated:
+        now = asyncio.get_running_loop().time
+        ends = now() + PATIENCE
+        if collector.outdated:
             await collector.refresh(PATIENCE)
+        for _ in range(_TRIES):
+            if not self._is_old(collector.latest, groups & collector.plan.asked, since):
+                break
+            await collector.refresh(max(0.0, ends - now()), since)
         return self._without_old(collector.latest, since)
 
     async def identities(self) -> Snapshot:

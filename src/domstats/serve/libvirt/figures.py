@@ -78,9 +78,13 @@ def info(record: Record) -> DomainInfo:
 
 
 def memory_stats(record: Record, limit: int) -> list[MemoryStat]:
-    """virDomainMemoryStats: at most so many. Raises RemoteError for a domain that is off."""
+    """virDomainMemoryStats: at most so many. Raises RemoteError for a domain that is off.
+
+    Of a guest without a balloon device, which has no last update either, only what the host sees is told.
+    """
     must_be_on(record)
-    found = [MemoryStat(tag, int(record[key])) for tag, key in _MEMORY_KEYS if key in record]
+    keys = _MEMORY_KEYS if "balloon.last-update" in record else _MEMORY_KEYS[-1:]
+    found = [MemoryStat(tag, int(record[key])) for tag, key in keys if key in record]
     return found[:limit]
 
 
