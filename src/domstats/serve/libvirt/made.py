@@ -16,6 +16,7 @@ from domstats.model.description import Description, Device, DeviceKind
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.record import Record
+from domstats.serve.freshness import Freshness
 from domstats.serve.libvirt.lists import Rolls, record_of
 from domstats.serve.libvirt.refusals import unsupported
 from domstats.sources import Source
@@ -42,9 +43,9 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 class Made:
     """A Behind for a host that has no daemon."""
 
-    def __init__(self, collector: Collector, source: Source, rolls: Rolls) -> None:
+    def __init__(self, collector: Collector, source: Source, freshness: Freshness, rolls: Rolls) -> None:
         """`source`: a connection of its own to the host."""
-        self._collector, self._source, self._rolls = collector, source, rolls
+        self._collector, self._source, self._freshness, self._rolls = collector, source, freshness, rolls
         self._answers: dict[int, Callable[..., Awaitable[tuple[Any, ...]]]] = {
             Procedure.DOMAIN_GET_XML_DESC: self._xml,
             Procedure.DOMAIN_GET_VCPUS: self._vcpus,
@@ -75,7 +76,7 @@ class Made:
         procedure = PROCEDURES[number]
         args = decode_args(procedure, payload)
         if number in self._of_domains:
-            self._record(args[0])
+            await self._record(args[0])
             return encode_values(procedure, *self._of_domains[number])
         if number in self._constant:
             return encode_values(procedure, *self._constant[number])
@@ -99,9 +100,9 @@ class Made:
         """See Behind."""
         await self._source.aclose()
 
-    def _record(self, domain: Domain) -> Record:
-        latest = self._collector.latest
-        return record_of(latest, self._rolls.of(latest), domain)
+    async def _record(self, domain: Domain) -> Record:
+        snapshot = await self._freshness.snapshot()
+        return record_of(snapshot, self._rolls.of(snapshot), domain)
 
     async def _list(self, need_results: int, flags: int) -> tuple[list[Domain], int]:
         """Those that pass the filters for what none has here, or all have; the others are the snapshot's to apply."""
@@ -119,7 +120,7 @@ class Made:
 
     async def _vcpus(self, domain: Domain, limit: int, length: int) -> tuple[list[VcpuInfo], bytes]:
         """Each vCPU on the host's processor of its number; it may run on any."""
-        record = self._record(domain)
+        record = await self._record(domain)
         if record.domain.id is None:
             text = "Requested operation is not valid: cannot retrieve vcpu information for inactive domain"
             raise RemoteError(55, 10, text)
@@ -133,7 +134,7 @@ class Made:
         return found, everywhere * len(found)
 
     async def _block_info(self, domain: Domain, path: str, _flags: int) -> tuple[BlockInfo]:
-        record = self._record(domain)
+        record = await self._record(domain)
         for key in record:
             prefix, _, tail = key.rpartition(".")
             if prefix.startswith("block.") and tail in ("name", "path") and record[key] == path and path:
@@ -142,7 +143,7 @@ class Made:
         raise RemoteError(8, 10, f"invalid argument: invalid path {path} not assigned to domain")
 
     async def _xml(self, domain: Domain, _flags: int) -> tuple[str]:
-        record = self._record(domain)
+        record = await self._record(domain)
         try:
             description = await self._source.describe(record.domain, ASKING)
         except UnknownDomain:

@@ -96,7 +96,7 @@ class LibvirtServer:
         source = await self._collector.another(OPENING)
         if isinstance(source, LibvirtSource):
             return Daemon(self._collector, source)
-        return Made(self._collector, source, self._rolls)
+        return Made(self._collector, source, self._freshness, self._rolls)
 
     def _came(self, client: Client) -> bool:
         if len(self._clients) >= self._max_clients:
