@@ -12,7 +12,7 @@ from pathlib import Path
 from domstats.model.domain import Domain
 from domstats.serve.libvirt.client import REQUEST_BYTES
 from domstats.wire.packet import Program
-from domstats.wire.procedures import PROCEDURES, Procedure, encode_args
+from domstats.wire.procedures import Procedure, encode_args
 from serving import Caller, Serving, serving
 
 P = Procedure
@@ -26,7 +26,7 @@ WHAT = ("bytes", "cut", "changed", "length", "header", "counts", "valid")
 
 def request(dice: random.Random, serial: int, domain: Domain) -> bytes:
     """One packet, or what looks like the beginning of one."""
-    procedure = dice.choice(list(PROCEDURES))
+    procedure = dice.choice(list(Procedure))
     arguments = _arguments(dice, procedure, domain)
     match dice.choice(WHAT):
         case "bytes":

@@ -72,7 +72,14 @@ class _Mode(click.ParamType[int]):
     callback=lambda context, option, seconds: None if seconds is None else finite(context, option, seconds),
     help="Leave out values older than that; by default twice the time between two samples of a guest.",
 )
-@click.option("--max-clients", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N")
+@click.option(
+    "--max-clients",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Turn away whoever comes when there are so many clients.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say who connects.")
 def command(
     uri: str | None,
@@ -83,7 +90,7 @@ def command(
     max_clients: int,
     verbose: bool,
 ) -> int:
-    """Answer libvirt's own clients (virsh, libvirt-python, exporters) from what is known of a host, read-only.
+    """Answer libvirt's own clients (virsh, exporters, ...) from what is known of a host, read-only.
 
     The host is asked by a plan, however many clients ask here; a guest that hangs holds up none of them. Ends with
     Ctrl-C, or SIGTERM.

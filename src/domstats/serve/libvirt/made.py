@@ -51,6 +51,9 @@ class Made:
             Procedure.DOMAIN_GET_VCPUS: self._vcpus,
             Procedure.DOMAIN_GET_BLOCK_INFO: self._block_info,
             Procedure.CONNECT_LIST_ALL_DOMAINS: self._list,
+            Procedure.NODE_GET_INFO: self._node_info,
+            Procedure.NODE_GET_CPU_MAP: self._cpu_map,
+            Procedure.CONNECT_GET_CAPABILITIES: self._capabilities,
         }
         self._constant: dict[int, tuple[Any, ...]] = {
             Procedure.CONNECT_GET_TYPE: ("QEMU",),
@@ -80,10 +83,6 @@ class Made:
             return encode_values(procedure, *self._of_domains[number])
         if number in self._constant:
             return encode_values(procedure, *self._constant[number])
-        if number == Procedure.NODE_GET_INFO:
-            return encode_values(procedure, self._node())
-        if number == Procedure.CONNECT_GET_CAPABILITIES:
-            return encode_values(procedure, _capabilities(self._node()))
         if number not in self._answers:
             raise unsupported(number)
         return encode_values(procedure, *(await self._answers[number](*args)))
@@ -117,6 +116,17 @@ class Made:
     def _node(self) -> NodeInfo:
         cpus = self._collector.latest.host_cpus or NODES * CORES * THREADS
         return NodeInfo("x86_64", MEMORY, cpus, MHZ, NODES, 1, max(1, cpus // (NODES * THREADS)), THREADS)
+
+    async def _node_info(self) -> tuple[NodeInfo]:
+        return (self._node(),)
+
+    async def _cpu_map(self, need_map: int, need_online: int, _flags: int) -> tuple[bytes, int, int]:
+        cpus = self._node().cpus
+        every = ((1 << cpus) - 1).to_bytes(-(-cpus // 8), "little")
+        return (every if need_map else b""), (cpus if need_online else 0), cpus
+
+    async def _capabilities(self) -> tuple[str]:
+        return (_capabilities(self._node()),)
 
     async def _vcpus(self, domain: Domain, limit: int, length: int) -> tuple[list[VcpuInfo], bytes]:
         """Each vCPU on the host's processor of its number; it may run on any."""
