@@ -16,6 +16,7 @@ import pytest
 
 import domstats
 from domstats.collector.collector import Collector
+from domstats.collector.plan import SHARE
 from domstats.errors import RemoteError
 from domstats.serve.libvirt.server import CLIENTS_MAX, LibvirtServer
 from domstats.serve.sockets import listen
@@ -59,10 +60,16 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    uri: str, path: Path, *, max_age: float | None = None, max_clients: int = CLIENTS_MAX, **plan: float
+    uri: str,
+    path: Path,
+    *,
+    max_age: float | None = None,
+    max_clients: int = CLIENTS_MAX,
+    share: float = SHARE,
+    **plan: float,
 ) -> AsyncIterator[Serving]:
     """A server over that host, for as long as the block lasts; `plan`: periods by the groups' names."""
-    async with domstats.collect(uri, plan=plan) as collector:
+    async with domstats.collect(uri, plan=plan, share=share) as collector:
         server = LibvirtServer(collector, lambda: [listen(path, 0o600, None)], max_age=max_age, max_clients=max_clients)
         await server.start()
         try:

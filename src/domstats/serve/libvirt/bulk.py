@@ -74,9 +74,9 @@ class Bulk:
         groups = _groups(stats)
         snapshot = await self._freshness.snapshot(groups)
         roll = self._rolls.of(snapshot)
-        if flags & DomainFilter.ENFORCE:
-            await self._supported.check(snapshot, roll, stats)
         positions = await self._positions(snapshot, roll, domains, flags)
+        if flags & DomainFilter.ENFORCE:
+            await self._supported.check(snapshot, roll.positions if positions is None else positions, stats)
         backing = None
         if flags & DomainFilter.BACKING and groups & StatsGroup.BLOCK:
             backing = await self._backing.snapshot(self._freshness.max_age)
@@ -194,32 +194,37 @@ class BackingChains:
 
 
 class SupportedGroups:
-    """Which groups the host has, for calls that insist on them."""
+    """Which groups the host has, for calls that insist on them: of domains that are off it may have fewer."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-        self._known: dict[int, StatsUnsupported | None] = {}
+        self._known: dict[tuple[int, bool], StatsUnsupported | None] = {}
+        """By groups, and whether the domain was on."""
         self._source: Source | None = None
 
-    async def check(self, snapshot: Snapshot, roll: Roll, stats: int) -> None:
-        """Raise StatsUnsupported if one of the groups (bits) is not supported; the host is asked once for each set.
+    async def check(self, snapshot: Snapshot, positions: Sequence[int], stats: int) -> None:
+        """Raise StatsUnsupported if one of these domains does not support one of the groups (bits).
 
-        As libvirt does, nothing is said of a host without domains.
+        The host is asked once for each set of groups; what a domain of the same kind shows needs no question.
         """
-        present = set().union(*(shape.groups for shape, _ in snapshot.layout.by_shape()))
-        doubtful = stats & ~sum(1 << group for group in present if group < len(GROUPS))
-        if not doubtful or not roll.domains:
-            return
-        if doubtful not in self._known:
-            self._known[doubtful] = await self._ask(snapshot, roll, doubtful)
-        error = self._known[doubtful]
-        if error is not None:
-            raise StatsUnsupported(error.code, error.domain, error.text)
+        kinds: dict[bool, list[int]] = {}
+        for position in positions:
+            active = snapshot.layout.records[position].domain.id is not None
+            kinds.setdefault(active, []).append(position)
+        for active, members in kinds.items():
+            present = set().union(*{snapshot.layout.records[position].shape.groups for position in members})
+            doubtful = stats & ~sum(1 << group for group in present if group < len(GROUPS))
+            if not doubtful:
+                continue
+            if (doubtful, active) not in self._known:
+                self._known[doubtful, active] = await self._ask(snapshot, members, doubtful)
+            error = self._known[doubtful, active]
+            if error is not None:
+                raise StatsUnsupported(error.code, error.domain, error.text)
 
-    async def _ask(self, snapshot: Snapshot, roll: Roll, groups: int) -> StatsUnsupported | None:
-        """Of one domain that can answer, one that is off if there is any: the groups are looked at first."""
-        able = [position for position in roll.positions if snapshot.sampling.status[position] != Status.BLOCKED]
-        able.sort(key=lambda position: snapshot.layout.records[position].domain.id is not None)
+    async def _ask(self, snapshot: Snapshot, positions: Sequence[int], groups: int) -> StatsUnsupported | None:
+        """Of one that can answer: whether it supports the groups is looked at before it is asked for them."""
+        able = [position for position in positions if snapshot.sampling.status[position] != Status.BLOCKED]
         if not able:
             return None
         chosen = snapshot.layout.records[able[0]].domain
