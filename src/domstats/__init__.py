@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from domstats import aio, errors
     from domstats.collecting import collect
     from domstats.collector.collector import Collector
+    from domstats.formats.xml import decode as from_xml
     from domstats.host import Host, connect
     from domstats.model.description import Description
     from domstats.model.domain import Domain
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Collector", "Description", "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record",
     "ReplyDecoder", "Snapshot", "StatsGroup", "Status", "TypedParameter", "aio", "collect", "connect", "errors",
+    "from_xml",
 ]  # fmt: skip
 
 _HOMES = {
@@ -53,12 +55,15 @@ _HOMES = {
     "TypedParameter": "model.params",
     "collect": "collecting",
     "connect": "host",
+    "from_xml": "formats.xml:decode",
 }
+"""The module of each, and its name there where it has another."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f"domstats.{_HOMES[name]}"), name)
+        module, _, attribute = _HOMES[name].partition(":")
+        return getattr(import_module(f"domstats.{module}"), attribute or name)
     if name in ("aio", "errors"):
         return import_module(f"domstats.{name}")
     raise AttributeError(f"module 'domstats' has no attribute {name!r}")

@@ -7,7 +7,8 @@ DomstatsError
 │   ├── UnknownGroup         (also a ValueError)
 │   ├── MixedTypes           (also a TypeError) one column, several wire types
 │   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
-│   └── BadUri               (also a ValueError)
+│   ├── BadUri               (also a ValueError)
+│   └── BadDocument          (also a ValueError) what was to be read back is no such document
 ├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
 ├── ConnectError             the surroundings': nothing could be reached
 │   ├── NoSocket
@@ -97,6 +98,20 @@ class BadUri(UsageError, ValueError):
 
     def __str__(self) -> str:
         return f"cannot use the URI {self.uri!r}: {self.why}"
+
+
+class BadDocument(UsageError, ValueError):
+    """A document that cannot be read as what it should be.
+
+    `form` names the format, `where` the place in it, `why` the fault.
+    """
+
+    def __init__(self, form: str, where: str, why: str) -> None:
+        super().__init__(form, where, why)
+        self.form, self.where, self.why = form, where, why
+
+    def __str__(self) -> str:
+        return f"cannot read the {self.form} document: {self.why} ({self.where})"
 
 
 class NoRate(DomstatsError, LookupError):

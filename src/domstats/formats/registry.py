@@ -34,5 +34,6 @@ FORMATS: dict[str, Format] = {
         Format("json", "one document with everything"),
         Format("ndjson", "JSON, a line a domain"),
         Format("tree", "JSON, nested by the parts of the keys"),
+        Format("xml", "one document with everything, which can be read back"),
     )
 }
