@@ -8,7 +8,7 @@ DomstatsError
 │   ├── MixedTypes           (also a TypeError) one column, several wire types
 │   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
 │   ├── BadUri               (also a ValueError)
-│   └── BadDocument          (also a ValueError) what was to be read back is no such document
+│   └── BadDocument          (also a ValueError) a document that cannot be read
 ├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
 ├── ConnectError             the surroundings': nothing could be reached
 │   ├── NoSocket
@@ -101,9 +101,9 @@ class BadUri(UsageError, ValueError):
 
 
 class BadDocument(UsageError, ValueError):
-    """A document that cannot be read as what it should be.
+    """A document that cannot be read back.
 
-    `form` names the format, `where` the place in it, `why` the fault.
+    `form` is the format it should be in, `where` the place in it (empty for the whole), `why` the fault.
     """
 
     def __init__(self, form: str, where: str, why: str) -> None:
@@ -111,7 +111,7 @@ class BadDocument(UsageError, ValueError):
         self.form, self.where, self.why = form, where, why
 
     def __str__(self) -> str:
-        return f"cannot read the {self.form} document: {self.why} ({self.where})"
+        return f"not {self.form} as domstats writes it: {self.why}" + (f", at {self.where}" if self.where else "")
 
 
 class NoRate(DomstatsError, LookupError):

@@ -27,10 +27,12 @@ CHUNK = 4
 """Bytes that are written at once; a place that is not narrow has a multiple of them."""
 _BASE = np.uint64(10**CHUNK)
 _ZERO = ord("0")
-_FULL = np.frombuffer(b"".join(b"%04d" % number for number in range(10**CHUNK)), np.uint32)
-"""Four digits, by their number."""
-_LEADING = np.frombuffer(b"".join((b"%d" % number).rjust(CHUNK, BLANK) for number in range(10**CHUNK)), np.uint32)
-"""The same with blanks for leading zeros."""
+_TABLE = np.frombuffer(
+    b"".join([b"%04d" % number for number in range(10**CHUNK)])
+    + b"".join([(b"%d" % number).rjust(CHUNK, BLANK) for number in range(10**CHUNK)]),
+    np.uint32,
+)
+"""Four digits, by their number; from _BASE on with blanks for leading zeros."""
 _POWERS = 10 ** np.arange(1, WIDTH, dtype=np.uint64)
 
 
@@ -58,10 +60,11 @@ def write_unsigned(out: Text, ends: Positions, values: npt.NDArray[np.uint64]) -
     ends, values = ends.take(large), values.take(large)
     windows = _windows(out)
     while len(values):
-        ends = ends - CHUNK
+        ends -= CHUNK
         left = values // _BASE
-        chunk = (values - left * _BASE).astype(np.intp)
-        windows[ends] = np.where(left == 0, _LEADING.take(chunk), _FULL.take(chunk))
+        values -= left * _BASE
+        values += (left == 0) * _BASE
+        windows[ends] = _TABLE.take(values.view(np.int64))
         more = np.flatnonzero(left)
         ends, values = ends.take(more), left.take(more)
 
