@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from domstats import aio, errors
     from domstats.collecting import collect
     from domstats.collector.collector import Collector
+    from domstats.formats.json import decode as from_json
+    from domstats.formats.ndjson import decode as from_ndjson
     from domstats.formats.xml import decode as from_xml
     from domstats.host import Host, connect
     from domstats.model.description import Description
@@ -35,7 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Collector", "Description", "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record",
     "ReplyDecoder", "Snapshot", "StatsGroup", "Status", "TypedParameter", "aio", "collect", "connect", "errors",
-    "from_xml",
+    "from_json", "from_ndjson", "from_xml",
 ]  # fmt: skip
 
 _HOMES = {
@@ -55,6 +57,8 @@ _HOMES = {
     "TypedParameter": "model.params",
     "collect": "collecting",
     "connect": "host",
+    "from_json": "formats.json:decode",
+    "from_ndjson": "formats.ndjson:decode",
     "from_xml": "formats.xml:decode",
 }
 """The module of each, and its name there where it has another."""

@@ -61,7 +61,7 @@ def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
     return render(snapshot, _STYLE, [*starts, _END + ending])
 
 
-def decode(data: bytes | str) -> Snapshot:
+def decode(data: bytes | bytearray | str) -> Snapshot:
     """The snapshot a document was made of; ages are exact to a microsecond, and nothing is known of the host's CPUs.
 
     Raises BadDocument for what is no such document.

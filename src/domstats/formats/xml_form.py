@@ -27,7 +27,6 @@ STAT_TYPES = ("sum", "cur", "max")
 STAT_USUAL = ParamType.ULLONG.label
 """The usual wire type of what a <stat> holds."""
 INTEGERS = (ParamType.INT, ParamType.UINT, ParamType.LLONG, ParamType.ULLONG)
-TYPES = {kind.label: kind for kind in ParamType}
 BOOLEANS = ("false", "true")
 
 AGES, CPUS, ITEM, PARAM, STAT = "ages", "cpus", "item", "param", "stat"

@@ -11,14 +11,13 @@ from __future__ import annotations
 import base64
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
 
-import numpy as np
-
-from domstats.catalog.groups import GROUP_NAMES
+from domstats.catalog.groups import GROUP_NAMES, group_of
 from domstats.errors import BadDocument
+from domstats.formats.rebuild import STATUSES, TYPES, ReadRecord, snapshot_of
 from domstats.formats.text import escape
 from domstats.formats.xml_form import (
     AGES,
@@ -33,7 +32,6 @@ from domstats.formats.xml_form import (
     STAT_TYPES,
     STAT_USUAL,
     STATE,
-    TYPES,
     VERSION,
     has_stats,
     is_name,
@@ -43,17 +41,18 @@ from domstats.formats.xml_form import (
 )
 from domstats.model.domain import Domain, is_uuid
 from domstats.model.params import RANGES, ParamType, TypedParameter, Value
-from domstats.model.sampling import Sampling, Status
+from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
 from domstats.wire.limits import PARAMS_MAX, STRING_MAX
 
+FORM = "xml"
+"""What errors call it."""
 DEPTH_MAX = 48
 """How deep elements may stand in one another; a key of libvirt's has at most 40 parts."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _DOUBLE = re.compile(r"-?[0-9]{1,32}(\.[0-9]{1,32})?([eE][-+]?[0-9]{1,4})?|-?INF|NaN")
 _ID = re.compile("[0-9]+")
-_STATUSES = {status.label: status for status in Status}
 
 SHOWN_MAX = 60
 """Characters of the document that an error shows."""
@@ -87,14 +86,24 @@ class _Leaf:
 
 
 @dataclass(slots=True, eq=False)
-class _Head:
-    """What a domain's own element says beside who it is."""
+class _Domain:
+    """A domain that has not ended."""
 
+    domain: Domain
     status: Status
-    age: float
-    """Of all groups; NaN where it is not said."""
+    age: float | None
+    """Of all its groups, where it is said."""
+    params: list[TypedParameter] = field(default_factory=list)
     ages: dict[str, float] | None = None
     """Of each group, where they differ."""
+
+    def record(self) -> ReadRecord:
+        """What has been read."""
+        ages = self.ages
+        if ages is None:
+            groups = {group_of(param.name) for param in self.params} if self.age is not None else ()
+            ages = {GROUP_NAMES[group]: self.age or 0.0 for group in groups}
+        return ReadRecord(self.domain, self.params, self.status, ages)
 
 
 class Reader:
@@ -110,16 +119,16 @@ class Reader:
         parser.EndElementHandler = self._end
         self._text: list[str] = []  # since the last tag
         parser.CharacterDataHandler = self._text.append
-        self._domain = _Element("")
+        self._top = _Element("")
         self._depth = 0
         self._around: list[tuple[_Element, int]] = []  # elements in a domain that have not ended; values before each
         self._leaf: _Leaf | None = None  # while the parser is in it
         self._time, self._source = 0.0, ""
-        self._heads: list[_Head] = []
-        self._records: list[tuple[Domain, list[TypedParameter]]] = []
-        self._params: list[TypedParameter] = []  # of the domain the parser is in
+        self._records: list[ReadRecord] = []
+        self._domain: _Domain | None = None  # the one the parser is in
+        self._params: list[TypedParameter] = []  # its values
 
-    def read(self, data: bytes | str) -> Snapshot:
+    def read(self, data: bytes | bytearray | str) -> Snapshot:
         """The snapshot. Raises BadDocument."""
         # A lone surrogate is no character, which is expat's to say.
         document = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
@@ -127,24 +136,15 @@ class Reader:
             self._parser.Parse(document, True)
         except expat.ExpatError as error:
             why = expat.ErrorString(error.code) or "not well-formed"
-            raise BadDocument("XML", _where(error.lineno, error.offset), why) from None
-        snapshot = Snapshot.of_params(self._records, time=self._time, source=self._source)
-        return snapshot.with_sampling(self._sampling(snapshot))
-
-    def _sampling(self, snapshot: Snapshot) -> Sampling:
-        once = snapshot.sampling
-        times = np.full(once.times.shape, np.nan)
-        for row, head, record in zip(times, self._heads, snapshot.layout.records, strict=True):
-            if head.ages is None:
-                row[sorted(set(record.shape.groups))] = self._time - head.age
-            else:
-                row[[GROUP_NAMES.index(group) for group in head.ages]] = self._time - np.array([*head.ages.values()])
-        status = np.array([head.status for head in self._heads], np.uint8)
-        return replace(once, status=status, times=times)
+            raise BadDocument(FORM, _where(error.lineno, error.offset), why) from None
+        try:
+            return snapshot_of(self._records, self._time, self._source)
+        except ValueError as error:
+            raise BadDocument(FORM, "", str(error)) from None
 
     def _fault(self, why: str) -> NoReturn:
         where = _where(self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber)
-        raise BadDocument("XML", where, why)
+        raise BadDocument(FORM, where, why)
 
     def _declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "us-ascii"):
@@ -184,6 +184,8 @@ class Reader:
             _, before = self._around.pop()
             if before == len(self._params):
                 self._fault(f"nothing in <{_shown(tag)}>")
+        elif self._depth == 1 and self._domain is not None:
+            self._records.append(self._domain.record())
 
     def _end_blanks(self) -> None:
         """There is text between elements: blanks, or a fault."""
@@ -208,20 +210,19 @@ class Reader:
         uuid, status = attributes.get("uuid", ""), attributes.get("status", "")
         if not is_uuid(uuid) or uuid != uuid.lower():
             self._fault(f"{_shown(uuid)} is no UUID in lower case")
-        if status not in _STATUSES:
+        if status not in STATUSES:
             self._fault(f"{_shown(status)} is no status")
         number = self._integer("id", ParamType.INT, attributes["id"]) if "id" in attributes else None
-        age = self._seconds("age", attributes["age"]) if "age" in attributes else math.nan
-        self._params = []
-        self._records.append((Domain(self._string("name", attributes), uuid, number), self._params))
-        self._heads.append(_Head(_STATUSES[status], age))
+        age = self._seconds("age", attributes["age"]) if "age" in attributes else None
+        self._domain = _Domain(Domain(self._string("name", attributes), uuid, number), STATUSES[status], age)
+        self._params = self._domain.params
 
     def _start_inside(self, tag: str, attributes: dict[str, str]) -> None:
         """An element of a domain: a value's, or one around others."""
-        outer = self._around[-1][0] if self._around else self._domain
-        if outer is self._domain and tag == PARAM:
+        outer = self._around[-1][0] if self._around else self._top
+        if outer is self._top and tag == PARAM:
             self._start_param(attributes)
-        elif outer is self._domain and tag == AGES:
+        elif outer is self._top and tag == AGES:
             self._start_ages(attributes)
         elif tag == STAT and has_stats(outer.key):
             self._start_stat(outer, attributes)
@@ -237,7 +238,7 @@ class Reader:
 
     def _element(self, outer: _Element, tag: str, number: str | None) -> _Element:
         """What stands for a part of the keys in an element."""
-        if outer is self._domain:
+        if outer is self._top:
             key = STATE if tag == "state" else GROUP_ELEMENTS.get(tag, "")
             if not key or number is not None:
                 self._fault(f"<{_shown(tag)}> in a <domain>")
@@ -288,7 +289,8 @@ class Reader:
 
     def _start_ages(self, attributes: dict[str, str]) -> None:
         self._allow(AGES, attributes, *GROUP_NAMES)
-        self._heads[-1].ages = {group: self._seconds(group, age) for group, age in attributes.items()}
+        if self._domain is not None:
+            self._domain.ages = {group: self._seconds(group, age) for group, age in attributes.items()}
         self._leaf = _Leaf(AGES, None)
 
     def _allow(self, tag: str, attributes: dict[str, str], *names: str) -> None:
