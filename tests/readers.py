@@ -169,7 +169,7 @@ def check_table(snapshot: Snapshot, encoded: bytes) -> None:
 
 
 def check_xml(snapshot: Snapshot, encoded: bytes) -> None:
-    """By lxml and the schema; read back, the parameters are the same ones in the same order, duplicate keys included."""
+    """By lxml and the schema. Read back, the parameters are the same in the same order, duplicate keys included."""
     check_document(snapshot, encoded)
     again = FORMATS["xml"].decode(encoded)
     check_same(snapshot, again)

@@ -99,9 +99,9 @@ def value(text: str) -> str:
     return f"<value>{text}</value>\n"
 
 
-def name(text: str) -> str:
-    """An element's name, where there is a choice of them."""
-    return f"<name>{text}</name>\n"
+def names(of: Iterable[str]) -> str:
+    """Names of elements, where there is a choice of them."""
+    return "".join(f"<name>{each}</name>\n" for each in of)
 
 
 def start() -> str:
@@ -168,7 +168,8 @@ def inside(key: str, tree: dict[str, Any]) -> list[str]:
         if part == "<name>":
             found.append(ref("stat"))
         elif part == "<feature>":
-            found.append(tag("element", "<nsName/>\n" + ref(branch)))
+            others = names(each for each in tree if each != part)
+            found.append(tag("element", tag("nsName", tag("except", others)) + ref(branch)))
         elif words(f"{key}.{part}"):
             found.append(ref("cpu-state"))
         elif isinstance(branch, str):
@@ -189,10 +190,11 @@ def values() -> list[str]:
     stat = (tag("group", attribute("value-type", value(label)) + ref(label)) for label in labels if label != "ullong")
     of = attribute("type", tag("choice", "".join(map(value, STAT_TYPES))))
     an_id = attribute("id", tag("data", '<param name="pattern">[0-9]+</param>\n', type="string"))
+    letters = '<param name="pattern">[A-Za-z0-9+/]*={0,2}</param>\n'  # some validators pass over what is none of them
     finite = '<param name="pattern">[^NI]+</param>\n'
     content = tag("choice", ref("typed") + tag("oneOrMore", ref("other")))
-    reserved = tag("except", "".join(map(name, (ITEM, STAT))))
-    ids = tag("choice", "".join(map(name, dict.fromkeys(map(numbered, ("", *GROUP_ELEMENTS.values()))))))
+    reserved = tag("except", names((ITEM, STAT)))
+    ids = tag("choice", names(dict.fromkeys(map(numbered, ("", *GROUP_ELEMENTS.values())))))
     other = tag("element", tag("nsName", reserved) + content) + tag("element", ids + ref("id") + content)
     return [
         *(define(label, tag("data", pattern, type=kind)) for label, kind in NUMBERS.items()),
@@ -200,7 +202,7 @@ def values() -> list[str]:
         define("seconds", tag("data", finite, type="double")),
         define("boolean", tag("choice", "".join(map(value, BOOLEANS)))),
         define("string", tag("choice", "<text/>\n" + tag("group", encoded))),
-        define("base64", '<data type="base64Binary"/>\n'),
+        define("base64", tag("data", letters, type="base64Binary")),
         define("id", an_id),
         define("typed", tag("choice", "".join(typed))),
         define("name", any_text("name")),

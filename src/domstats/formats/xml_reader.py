@@ -289,8 +289,9 @@ class Reader:
 
     def _start_ages(self, attributes: dict[str, str]) -> None:
         self._allow(AGES, attributes, *GROUP_NAMES)
-        if self._domain is not None:
-            self._domain.ages = {group: self._seconds(group, age) for group, age in attributes.items()}
+        if self._domain is None or self._params or self._domain.ages is not None:
+            self._fault(f"<{AGES}> that is not the first in its domain")
+        self._domain.ages = {group: self._seconds(group, age) for group, age in attributes.items()}
         self._leaf = _Leaf(AGES, None)
 
     def _allow(self, tag: str, attributes: dict[str, str], *names: str) -> None:
