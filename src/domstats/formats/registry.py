@@ -34,5 +34,7 @@ FORMATS: dict[str, Format] = {
         Format("json", "one document with everything"),
         Format("ndjson", "JSON, a line a domain"),
         Format("tree", "JSON, nested by the parts of the keys"),
+        Format("prometheus", "metrics in Prometheus's text format"),
+        Format("openmetrics", "metrics in OpenMetrics's"),
     )
 }

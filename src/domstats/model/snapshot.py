@@ -130,6 +130,18 @@ class Snapshot(Poll):
 
         return json.encode(self)
 
+    def to_openmetrics(self) -> bytes:
+        """The snapshot as metrics in OpenMetrics's text; see domstats.formats.openmetrics."""
+        from domstats.formats import openmetrics
+
+        return openmetrics.encode(self)
+
+    def to_prometheus(self) -> bytes:
+        """The snapshot as metrics in Prometheus's text; see domstats.formats.prometheus."""
+        from domstats.formats import prometheus
+
+        return prometheus.encode(self)
+
     def rates(self, before: Snapshot) -> Rates:
         """Change per second of every counter since an earlier snapshot, or why there is none."""
         return Rates(before, self)
