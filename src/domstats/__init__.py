@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from domstats.version import __version__
+from domstats.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from domstats import aio, errors

@@ -11,9 +11,9 @@ from importlib import import_module
 
 import click
 
-from domstats import __version__
 from domstats.cli.console import Exit, forget_output, say
 from domstats.errors import BadUri, DomstatsError, NoSocket, ReplyTooLarge, UnknownGroup
+from domstats.version import __version__
 
 VERBS = {
     "fields": "Say what each statistic is: its type, unit, kind, the libvirt release that brought it, and its meaning.",

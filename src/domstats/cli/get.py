@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from domstats.cli.console import EXIT_CODES, Exit, put, say, terminal_width
+from domstats.cli.metrics import chosen_metrics, metrics_options
 from domstats.cli.options import (
     Command,
     chosen_groups,
@@ -37,6 +38,9 @@ RATE_GROUPS = StatsGroup.CPU | StatsGroup.VCPU | StatsGroup.INTERFACE | StatsGro
 """The groups that a table's rates are made of."""
 TABLE_GROUPS = RATE_GROUPS | StatsGroup.STATE | StatsGroup.BALLOON
 """The groups that a table has columns for."""
+
+DESCRIBING_MAX = 10.0
+"""Seconds that reading the definitions of domains may take; each takes libvirtd 1 ms."""
 
 _FILTERS = {
     DomainFilter.ACTIVE: "Domains that are on.",
@@ -65,6 +69,8 @@ class _Question:
     deadline: float
     interval: float
     """Seconds between two polls; 0 for a single one."""
+    describe: bool = False
+    """Whether what the definitions of the domains say is wanted, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,7 @@ def _filter_options(command: Command) -> Command:
 @host_option
 @group_options
 @_filter_options
+@metrics_options
 @format_option("table on a terminal, if it has columns for the groups asked for, else raw")
 @click.option(
     "--interval",
@@ -117,7 +124,7 @@ def command(
     form: str | None,
     interval: float,
     deadline: float,
-    **flags: bool,
+    **flags: Any,
 ) -> int:
     """Print the statistics of domains.
 
@@ -131,9 +138,12 @@ def command(
         interval = 0.0
     if interval >= deadline:
         raise click.UsageError(f"an interval of {interval:g} s does not fit into a deadline of {deadline:g} s")
-    answer = asyncio.run(_ask(_Question(uri, more + domains, bits, filters, deadline, interval)))
+    metrics = chosen_metrics(form, flags)
+    describe = metrics is not None and bool(metrics.labels)
+    answer = asyncio.run(_ask(_Question(uri, more + domains, bits, filters, deadline, interval, describe)))
     if answer.snapshot is not None:
-        put(FORMATS[form].encode(answer.snapshot, Options(width=width, groups=bits, before=answer.before)))
+        options = Options(width=width, groups=bits, before=answer.before, metrics=metrics)
+        put(FORMATS[form].encode(answer.snapshot, options))
         if width is not None and not len(answer.snapshot) and not answer.missing:
             say("no domains")
     return _report(answer)
@@ -174,6 +184,8 @@ async def _ask(question: _Question) -> _Answer:
             snapshot = await host.stats(
                 which, question.groups, filters=question.filters, deadline=left(), progress=progress
             )
+            if question.describe and (rest := ends - time.monotonic()) > 0:
+                snapshot = await host.describe(snapshot, deadline=min(rest, DESCRIBING_MAX))
     except DeadlineExceeded as error:
         raise DeadlineExceeded(error.during, question.deadline, error.advice) from None
     except TimeoutError:

@@ -1,6 +1,7 @@
 """OpenMetrics 1.0, which Prometheus asks for first. The names and labels are those of `prometheus`.
 
-A set of states has its label twice: as `status`, as in `prometheus`, and under the family's name, as OpenMetrics has it.
+A set of states has its label twice: as `status`, which `prometheus` has, and under its family's name, which OpenMetrics
+asks for.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _families(snapshot: Snapshot, dropped: Sequence[int], cost: Cost | None) -> 
         yield GROUP_SECONDS, [(("group", name), seconds) for name, seconds in sorted(cost.seconds_by_group.items())]
 
 
-def _line(family: Family, label: tuple[str, str] | None, value: int | float) -> bytes:
+def _line(family: Family, label: tuple[str, str] | None, value: float) -> bytes:
     labels = f'{{{label[0]}="{label[1]}"}}' if label else ""
     number = double(value).decode() if isinstance(value, float) else str(value)
     return f"{family.sample}{labels} {number}\n".encode()

@@ -15,7 +15,7 @@ from domstats.formats.text import HOSTILE
 from domstats.model.domain import Domain
 
 LABEL_MAX = 256
-"""Characters of a value; a longer one ends with a digest of all of it. libvirt's own limit for a domain's name is 250."""
+"""Characters of a value; a longer one ends with a digest of all of it. A domain's name is a file's, too."""
 
 _DIGEST = 12
 _HOSTILE = re.compile(f"(?!\n)[{HOSTILE}\ud800-\udfff]")

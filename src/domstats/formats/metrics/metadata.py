@@ -1,6 +1,6 @@
 """Labels out of a domain's metadata: XML that the domain's users may have a hand in, so expat goes through it alone.
 
-No tree is built, a document type (and with it every entity of its own) is refused, and only what a label is wanted of is
+No tree is built, a document type (and with it every entity of its own) is refused, and only what labels are made of is
 kept. Of an element that cannot be read there are no labels.
 """
 

@@ -1,8 +1,8 @@
 """The lines of all domains, family by family as the formats want them, with blanks where the numbers will stand.
 
-What is worked out for a layout is kept with it, for the last options: the text, where in it every number ends and which
-value that is, and where the lines of one group of one domain are. A domain that changes costs its own lines; putting the
-page together is moving bytes.
+What is worked out for a layout is kept with it, for the last options: the text, where in it every number ends, and
+where the lines of one group of one domain are. A domain that changes costs its own lines; putting the page together is
+moving bytes.
 """
 
 from __future__ import annotations
@@ -121,19 +121,18 @@ def _fragments(
     labels = domain_labels([record.domain for record in layout.records])
     parts = []
     for shape, positions in layout.by_shape():
-        if chosen is not None:
-            positions = positions[chosen[positions]]
-        if not len(positions):
+        wanted = positions if chosen is None else positions[chosen[positions]]
+        if not len(wanted):
             continue
         plan = plan_of(shape, texts_options, open_metrics=dialect.open_metrics)
         texts = [
             record_text(layout.records[at], labels[at], plan, texts_options, open_metrics=dialect.open_metrics)
-            for at in positions.tolist()
+            for at in wanted.tolist()
         ]
         sizes = np.stack([text.lengths for text in texts])
         lines = plan.lengths + sizes[:, :1] + sizes[:, 1:][:, plan.entities]
         ends = np.concatenate((np.zeros((len(texts), 1), np.int64), np.cumsum(lines, axis=1)), axis=1)
-        parts.append(_Fragments(plan, positions, [text.text for text in texts], ends))
+        parts.append(_Fragments(plan, wanted, [text.text for text in texts], ends))
     return parts
 
 
@@ -179,6 +178,8 @@ def _flatten(parts: Sequence[_Fragments], numbers: dict[Family, int]) -> tuple[l
 
 
 def _join(pieces: Sequence[bytes], headers: Sequence[bytes], order: Positions, families: Positions) -> bytes:
+    if not headers:
+        return b""
     ordered = [pieces[at] for at in order.tolist()]
     first = np.searchsorted(families, np.arange(len(headers))).tolist()
     ends = [*first[1:], len(ordered)]
@@ -196,7 +197,7 @@ def _places(layout: Layout, parts: Sequence[_Fragments], starts: Positions) -> t
         count = len(part.plan.families)
         begins = starts[done : done + len(part.positions) * count].reshape(-1, count)
         done += begins.size
-        size = int(part.plan.places and layout.records[part.positions[0]].shape.__len__())
+        size = len(layout.records[part.positions[0]].shape)
         for writing, (slots, lines, fragments, after) in part.plan.places.items():
             begin = begins[:, fragments]
             ends = begin + part.ends[:, lines + 1] - part.cuts[:, fragments] - after

@@ -46,7 +46,9 @@ _FLAG = Writing(ParamType.ULLONG)
 _STATES = ("state.state", "state.reason")
 
 INFO = Family((0, 0, ""), f"{PREFIX}domain", FamilyType.INFO, "", ALWAYS, "Who the domain is.")
-STATUS = Family((0, 1, ""), f"{PREFIX}domain_status", FamilyType.STATESET, "", ALWAYS, "How the domain's record stands.")
+STATUS = Family(
+    (0, 1, ""), f"{PREFIX}domain_status", FamilyType.STATESET, "", ALWAYS, "How the domain's record stands."
+)
 SAMPLE_AGE = Family(
     (0, 2, ""),
     f"{PREFIX}domain_sample_age_seconds",
@@ -125,7 +127,9 @@ def plan_of(shape: Shape, options: MetricsOptions, *, open_metrics: bool) -> Pla
     return kept[1]
 
 
-def record_text(record: RecordLayout, domain: str, plan: Plan, options: MetricsOptions, *, open_metrics: bool) -> RecordText:
+def record_text(
+    record: RecordLayout, domain: str, plan: Plan, options: MetricsOptions, *, open_metrics: bool
+) -> RecordText:
     """The lines of one record; kept for the last options. `domain`: the value of its label, escaped."""
     name = ("metrics", open_metrics)
     kept: RecordText | None = record.derived.get(name)
@@ -199,9 +203,9 @@ class _Planner:
             return options.unknown
         if options.groups and not options.groups >> self._shape.groups[self._shape.slots[key]] & 1:
             return False
-        if options.fields:
-            return any(fnmatchcase(field.pattern, glob) for glob in options.fields)
-        return options.hypervisor or not is_hypervisors(field.pattern)
+        if is_hypervisors(field.pattern) and not options.hypervisor:
+            return False
+        return not options.fields or any(fnmatchcase(field.pattern, glob) for glob in options.fields)
 
     def _find_device(self, key: str) -> None:
         metric = metric_of(key)
@@ -226,7 +230,9 @@ class _Planner:
             return
         metric, field = metric_of(key), field_of(key)
         if metric is None or field is None:
-            self._lines.append(self._number(UNKNOWN, 0, label("key", key), slot, Writing.of(kind, Scale(), counter=False)))
+            self._lines.append(
+                self._number(UNKNOWN, 0, label("key", key), slot, Writing.of(kind, Scale(), counter=False))
+            )
             return
         if "string" in field.types:  # its number is no measure of anything
             return

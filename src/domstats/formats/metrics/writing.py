@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domstats.formats.metrics.families import Scale
-from domstats.formats.numbers import BLANK, Text, WIDTH, write_decimal, write_signed, write_unsigned
+from domstats.formats.numbers import BLANK, WIDTH, Text, write_decimal, write_signed, write_unsigned
 from domstats.model.columns import Values
 from domstats.model.layout import Positions
 from domstats.model.params import ParamType
@@ -75,7 +75,7 @@ class Writing:
         fraction = f".{rest:0{self.decimals}d}".rstrip("0") if rest else ""
         return f"{'-' if value < 0 else ''}{whole}{fraction}".encode()
 
-    def _fits(self, bits: Values) -> npt.NDArray[np.bool_]:
+    def fits(self, bits: Values) -> npt.NDArray[np.bool_]:
         """Which of the numbers can be written at once."""
         if self.type == ParamType.DOUBLE:
             return np.zeros(len(bits), np.bool_)
@@ -90,13 +90,8 @@ def write(text: bytearray, out: Text, writing: Writing, ends: Positions, bits: V
     """Write numbers into their places in `text`, of which `out` are the bytes."""
     if writing.type == ParamType.BOOLEAN:
         bits = np.minimum(bits, 1)
-    if writing.type == ParamType.DOUBLE or writing.times > 1 or writing.counter or writing.type == ParamType.LLONG:
-        fits = writing._fits(bits)
-    elif writing.may_be_unknown:
-        fits = writing._fits(bits)
-    else:
-        fits = None
-    if fits is not None and not fits.all():
+    fits = writing.fits(bits)
+    if not fits.all():
         for end, value in zip(ends[~fits].tolist(), bits[~fits].tolist(), strict=True):
             _write_one(text, writing, end, value)
         ends, bits = ends[fits], bits[fits]
