@@ -5,7 +5,7 @@
     vcpu.0.halt_poll_ns.sum  domstats_vcpu_kvm_halt_poll_seconds_total{vcpu="0"}
 
 The names are made of the catalogue's patterns by rule, with a table of the words that read badly in a metric's name. A
-word of the hypervisor's that is no good part of a name, or might be taken for another, stands in the label `word`, too.
+word of the hypervisor's that is no good part of a name, or might be taken for another, stands in the label `word`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ _NAMED = ("net", "block", "monitor")
 _ENDS = {"sum": "", "cur": "_current", "max": "_max"}
 """What is added for the last part of the keys whose words are the hypervisor's."""
 _PLAIN_WORD = re.compile(r"[a-z][a-z0-9_]*\Z")
-_TAKEN = ("_total", "_seconds", "_current", "_max", "_count", "_sum", "_bucket", "_info", "_created")
+_TAKEN = ("_word", "_total", "_seconds", "_current", "_max", "_count", "_sum", "_bucket", "_info", "_created")
 """A word that ends so might become the name of another."""
 _RESERVED = ("_count", "_sum", "_bucket", "_total", "_info", "_created")
 """How no name may end that has no such meaning."""
@@ -200,6 +200,8 @@ def _family(field: Field, word: str) -> tuple[Family, Scale, bool]:
     *before, last = field.pattern.split(".")
     clean = re.sub(r"[^a-z0-9_]", "_", stem.lower()) or "_"
     says_all = bool(_PLAIN_WORD.match(stem)) and not stem.endswith(_TAKEN)
+    if not says_all:
+        clean += "_word"
     if is_hypervisors(field.pattern):
         name = f"{before[0]}_kvm_{clean}{_ENDS[last]}"
     else:
