@@ -1,4 +1,4 @@
-"""Prometheus and promtool, from Debian's package; unpacked into a folder of the suite's own, so that no service starts."""
+"""Prometheus and promtool, from Debian's package, unpacked into a folder of the suite's own: no service starts."""
 
 from __future__ import annotations
 

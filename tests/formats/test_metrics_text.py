@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pro
 
 from captures import CAPTURES, capture
 from domstats.catalog.fields import FIELDS
+from domstats.catalog.groups import GROUP_NAMES
 from domstats.catalog.lookup import field_of
 from domstats.formats import openmetrics, prometheus
 from domstats.formats.metrics.options import MetricsOptions
@@ -103,23 +104,7 @@ def test_the_whole_text() -> None:
         ("block.0.rd.bytes", ParamType.ULLONG, 4096),
     )
     options = Options(metrics=MetricsOptions(max_series=5))
-    dropped = "".join(
-        f'domstats_series_dropped{{group="{group}"}} {1 if group == "block" else 0}\n'
-        for group in [
-            "state",
-            "cpu",
-            "balloon",
-            "vcpu",
-            "interface",
-            "block",
-            "perf",
-            "iothread",
-            "memory",
-            "dirtyrate",
-            "vm",
-            "other",
-        ]
-    )
+    dropped = "".join(f'domstats_series_dropped{{group="{group}"}} {int(group == "block")}\n' for group in GROUP_NAMES)
     assert openmetrics.encode(snapshot, options).decode() == (
         "# HELP domstats_domain Who the domain is.\n"
         "# TYPE domstats_domain info\n"
@@ -288,7 +273,7 @@ class TestLabels:
             text = form.encode(snapshot)
             assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]", text.decode())
             assert read(text).keys() == parsed(form, text).keys()
-            assert len([line for line in value_lines(text, "domstats_domain_info")]) == len(snapshot)
+            assert len(value_lines(text, "domstats_domain_info")) == len(snapshot)
             assert max(len(line) for line in text.decode().splitlines()) < 1500
 
     def test_a_line_feed_and_quotes_stay_what_they_are(self) -> None:

@@ -40,10 +40,11 @@ class _Reader:
     def __init__(self, namespace: str, wanted: set[tuple[str, ...]]) -> None:
         """`wanted`: paths of local names, below the element itself."""
         self._namespace, self._wanted = namespace, wanted
+        self._deepest = max(map(len, wanted))
         self._path: list[str] = []
         self._texts: dict[tuple[str, ...], list[str]] = {}
         self._attributes: dict[tuple[str, ...], Mapping[str, str]] = {}
-        self._within: list[tuple[str, ...]] = []  # the wanted ones the parser is in, innermost last
+        self._within: list[tuple[str, ...] | None] = []  # of each element the parser is in, its path if it is kept
 
     def read(self, xml: str) -> None:
         """What was read before a fault is forgotten."""
@@ -72,16 +73,16 @@ class _Reader:
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
         parts = split_name(name)
         self._path.append(parts.local if parts.namespace == self._namespace else "")
-        path = tuple(self._path[1:])
-        if path in self._wanted and path not in self._texts:
-            self._texts[path], self._attributes[path] = [], dict(attributes)
-            self._within.append(path)
-        else:
-            self._within.append(())
+        path = tuple(self._path[1:]) if len(self._path) <= self._deepest + 1 else None
+        if path is None or path not in self._wanted or path in self._texts:
+            self._within.append(None)
+            return
+        self._texts[path], self._attributes[path] = [], dict(attributes)
+        self._within.append(path)
 
     def _characters(self, data: str) -> None:
-        path = tuple(self._path[1:])
-        if self._within and self._within[-1] == path and path in self._texts:
+        path = self._within[-1]
+        if path is not None:
             self._texts[path].append(data)
 
     def _end(self, _name: str) -> None:
