@@ -17,7 +17,7 @@ from strategies import hosts
 
 
 def test_the_formats() -> None:
-    assert list(FORMATS) == ["table", "raw", "json", "ndjson", "tree", "prometheus", "openmetrics"]
+    assert list(FORMATS) == ["table", "raw", "json", "ndjson", "tree", "prometheus", "openmetrics", "reply"]
 
 
 def test_every_module_with_an_encoder_is_in_it() -> None:
@@ -33,9 +33,15 @@ def test_a_format_is_imported_when_it_is_used() -> None:
     }
 
 
+def test_what_is_readable_has_a_decoder() -> None:
+    modules = Path(str(registry.__file__)).parent.glob("*.py")
+    readable = {name for name, form in FORMATS.items() if form.readable}
+    assert {path.stem for path in modules if "\ndef decode(" in path.read_text()} == readable
+
+
 @given(hosts, hosts)
 def test_every_format_takes_every_host(now: Any, before: Any) -> None:
     snapshot, options = Snapshot.of_params(now, time=1.0), Options(width=80, before=Snapshot.of_params(before))
-    for form in FORMATS.values():
+    for form in (each for each in FORMATS.values() if not each.binary):
         encoded = form.encode(snapshot, options)
         assert encoded == b"" or encoded.endswith(b"\n")

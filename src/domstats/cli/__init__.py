@@ -16,6 +16,7 @@ from domstats.errors import BadUri, DomstatsError, NoSocket, ReplyTooLarge, Unkn
 from domstats.version import __version__
 
 VERBS = {
+    "convert": "Print what a file holds in another format.",
     "fields": "Say what each statistic is: its type, unit, kind, the libvirt release that brought it, and its meaning.",
     "get": "Print the statistics of domains.",
     "watch": "Print the statistics of domains again and again, or what happens to them.",

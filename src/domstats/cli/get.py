@@ -22,6 +22,7 @@ from domstats.cli.options import (
     format_option,
     group_options,
     host_option,
+    refuse_terminal,
 )
 from domstats.cli.progress import ProgressLine
 from domstats.errors import DeadlineExceeded, UnknownDomain
@@ -134,6 +135,7 @@ def command(
     width = terminal_width()
     # int(): the inverse of an IntFlag lacks the bits that have no name, those of groups of a newer libvirt.
     form = form or ("table" if width is not None and not bits & ~int(TABLE_GROUPS) else "raw")
+    refuse_terminal(form, width)
     if form != "table":
         interval = 0.0
     if interval >= deadline:

@@ -63,6 +63,12 @@ def format_option(default: str) -> Callable[[Command], Command]:
     )
 
 
+def refuse_terminal(form: str, width: int | None) -> None:
+    """Print nothing binary to a terminal. `width`: its columns; None when there is none. Raises click.UsageError."""
+    if width is not None and FORMATS[form].binary:
+        raise click.UsageError(f"{form} is binary, nothing for a terminal: write it to a file (> FILE)")
+
+
 def finite(_context: click.Context, _option: click.Parameter, seconds: float) -> float:
     """The number of seconds; for an option's callback."""
     if not math.isfinite(seconds):

@@ -21,6 +21,7 @@ from domstats.cli.options import (
     format_option,
     group_options,
     host_option,
+    refuse_terminal,
 )
 from domstats.cli.progress import ProgressLine
 from domstats.formats.options import Options
@@ -91,6 +92,7 @@ def command(
     waited for. Ends with Ctrl-C.
     """
     form = form or "table"
+    refuse_terminal(form, terminal_width())
     if only_changes and form not in ("table", "ndjson"):
         raise click.UsageError("changes are printed as text, or with -f ndjson")
     bits = chosen_groups(groups, flags) or (int(TABLE_GROUPS) if form == "table" else 0)

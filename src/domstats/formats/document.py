@@ -58,35 +58,6 @@ def double(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def read_text(written: str | Mapping[str, str]) -> str:
-    """What was written by `text`. Raises ValueError."""
-    if isinstance(written, str):
-        return written
-    if list(written) != [BASE64]:
-        raise ValueError(f"neither a text nor an object with a member {BASE64!r}")
-    return from_base64(written[BASE64])
-
-
-def read_key(written: str) -> str:
-    """What was written by `key`. Raises ValueError."""
-    return from_base64(written.removeprefix(BASE64_KEY)) if written.startswith(BASE64_KEY) else written
-
-
-def from_base64(written: str) -> str:
-    """The text whose bytes these are. Raises ValueError."""
-    return base64.b64decode(written, validate=True).decode("utf-8", "surrogateescape")
-
-
-def read_double(written: float | str) -> float:
-    """What was written by `double`. Raises ValueError."""
-    if isinstance(written, str):
-        return _DOUBLES[written] if written in _DOUBLES else float("not a double")
-    return float(written)
-
-
-_DOUBLES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
 def as_json(document: Any) -> bytes:
     """A JSON document; nothing in it is obeyed by a terminal."""
     encoded = msgspec.json.encode(document)

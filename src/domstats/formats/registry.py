@@ -19,11 +19,20 @@ class Format:
     name: str
     summary: str
     """What it is, for a list of formats."""
+    binary: bool = False
+    """Whether it is nothing for a terminal."""
+    readable: bool = False
+    """Whether a snapshot can be read from it."""
 
     def encode(self, snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
         """The snapshot in this format."""
         encoded: bytes = import_module(f"domstats.formats.{self.name}").encode(snapshot, options)
         return encoded
+
+    def decode(self, data: bytes) -> Snapshot:
+        """The snapshot in a document of a readable format. Raises BadDocument; of a reply, ProtocolError."""
+        snapshot: Snapshot = import_module(f"domstats.formats.{self.name}").decode(data)
+        return snapshot
 
 
 FORMATS: dict[str, Format] = {
@@ -31,10 +40,11 @@ FORMATS: dict[str, Format] = {
     for each in (
         Format("table", "a line a domain, for people"),
         Format("raw", "the text of `virsh domstats`"),
-        Format("json", "one document with everything"),
-        Format("ndjson", "JSON, a line a domain"),
+        Format("json", "one document with everything", readable=True),
+        Format("ndjson", "JSON, a line a domain", readable=True),
         Format("tree", "JSON, nested by the parts of the keys"),
         Format("prometheus", "metrics in Prometheus's text format"),
         Format("openmetrics", "metrics in OpenMetrics's"),
+        Format("reply", "the bytes of libvirt's own reply", binary=True, readable=True),
     )
 }
