@@ -137,6 +137,15 @@ def metric_of(key: str) -> Metric | None:
     return Metric(family, scale, entity, labels if says_all else (*labels, ("word", word)))
 
 
+def info_family(metric: Metric, field: Field) -> Family | None:
+    """The family whose label the text of an INFO field is; None for a name, which is a label of all of its device."""
+    last = field.pattern.rpartition(".")[2]
+    if last == "name":
+        return None
+    made = metric.family
+    return Family(made.order, made.name.removesuffix(f"_{last}"), FamilyType.INFO, "", made.group, made.help)
+
+
 def is_hypervisors(pattern: str) -> bool:
     """Whether the keys of a pattern hold a word of the hypervisor's, of which there are many."""
     return "<name>" in pattern

@@ -23,6 +23,7 @@ from domstats.formats.metrics.families import (
     FamilyType,
     Scale,
     entity_label,
+    info_family,
     is_hypervisors,
     metric_of,
 )
@@ -245,19 +246,11 @@ class _Planner:
         metric, field = metric_of(key), field_of(key)
         if metric is None or field is None or field.kind is not Kind.INFO or not self._wanted(key):
             return
-        last = field.pattern.rpartition(".")[2]
-        if last == "name":
+        family = info_family(metric, field)
+        if family is None:
             return
-        family = Family(
-            metric.family.order,
-            metric.family.name.removesuffix(f"_{last}"),
-            FamilyType.INFO,
-            "",
-            metric.family.group,
-            metric.family.help,
-        )
-        device = self._devices.get(metric.entity, 0)
-        self._words.append(_Words(device, last, self._shape.string_slots.index(slot)))
+        device, name = self._devices.get(metric.entity, 0), field.pattern.rpartition(".")[2]
+        self._words.append(_Words(device, name, self._shape.string_slots.index(slot)))
         self._lines.append(_Line(family, -len(self._words), "} 1\n"))
 
     def _made(self) -> Plan:
