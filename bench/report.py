@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from domstats.formats.registry import FORMATS
+
 
 @dataclass(frozen=True)
 class Row:
@@ -25,7 +27,33 @@ class Row:
     """Figures are seconds of the benchmark times this."""
 
 
+WRITTEN = [name for name in FORMATS if name != "reply"]
+"""The formats; the reply's is in the rows of encoding."""
+_LINEAR = 1.5
+"""Sixteen times the domains may cost sixteen times this: their texts no longer fit into the processor's cache, and are
+in memory that the system has to give first."""
+
+FORMAT_ROWS = (
+    Row("flat JSON of 1,024 guests: msgspec, given ready-made dicts of it", "write[json]", "msgspec_dicts", 1),
+    Row("the same when every number has changed", "write_all_changed", "msgspec_dicts"),
+    *(Row(f"{name}: 1,024 guests", f"write[{name}]", unit="ms", scale=1e3) for name in WRITTEN),
+    *(
+        Row(f"{name}: one guest has changed / none has", f"write_changed[{name}]", f"write[{name}]", at_most=2)
+        for name in WRITTEN
+    ),
+    *(
+        Row(
+            f"{name}: 16,000 simulated domains / 1,000",
+            f"write_simulated[{name}-16000]",
+            f"write_simulated[{name}-1000]",
+            at_most=16 * _LINEAR,
+        )
+        for name in WRITTEN
+    ),
+)
+
 ROWS = (
+    *FORMAT_ROWS,
     Row("decode 1,024 guests, layout known: libvirt-python's client CPU / ours", "decode_known", "libvirt_python", 40),
     Row("decode the same in slices of 32", "decode_slices", "libvirt_python", 20),
     Row("decode the same in other orders", "decode_shuffled", "libvirt_python", 20),

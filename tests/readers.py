@@ -137,8 +137,8 @@ def check_raw(snapshot: Snapshot, encoded: bytes) -> None:
     """A line a parameter; what virsh itself prints is compared in test_raw."""
     expected = []
     for record in snapshot:
-        expected.append(b"Domain: '%b'\n" % to_bytes(record.domain.name))
-        expected += [b"  %b=%b\n" % (to_bytes(param.name), _raw_value(param.value)) for param in record.params]
+        expected.append(b"Domain: '%b'\n" % _c_text(record.domain.name))
+        expected += [b"  %b=%b\n" % (_c_text(param.name), _raw_value(param.value)) for param in record.params]
         expected.append(b"\n")
     assert encoded == b"".join(expected)
 
@@ -149,7 +149,12 @@ def _raw_value(value: Value) -> bytes:
     if isinstance(value, float):
         sign = b"-" if math.isnan(value) and math.copysign(1, value) < 0 else b""
         return sign + b"%f" % value
-    return to_bytes(str(value))
+    return _c_text(str(value))
+
+
+def _c_text(text: str) -> bytes:
+    """C's texts end with a NUL."""
+    return to_bytes(text).partition(b"\0")[0]
 
 
 def check_table(snapshot: Snapshot, encoded: bytes) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from domstats.formats.standing import Standing, standings
+from domstats.formats.standing import standings
 from domstats.formats.stencil import Place, Style, render
 from domstats.formats.text import HOSTILE, to_bytes, utf8
 from domstats.model.layout import RecordLayout, Shape
@@ -68,7 +68,11 @@ def as_json(document: Any) -> bytes:
 
 def types(shape: Shape) -> dict[str, str]:
     """The wire type of each of a shape's keys."""
-    return {key(name): ParamType(kind).label for name, (_, kind) in shape.entries.items()}
+    found: dict[str, str] | None = shape.derived.get("json types")
+    if found is None:
+        found = {key(name): ParamType(kind).label for name, (_, kind) in shape.entries.items()}
+        shape.derived["json types"] = found
+    return found
 
 
 def poll(snapshot: Snapshot) -> bytes:
@@ -108,15 +112,12 @@ def objects(snapshot: Snapshot, style: Style, frame: Frame) -> bytes:
 
 def _standings(snapshot: Snapshot) -> list[bytes]:
     """The members that say how each record stands, up to its values."""
-    written: dict[Standing, bytes] = {}
-    found = []
-    for one in standings(snapshot):
-        members = written.get(one)
-        if members is None:
-            told = {"status": one.status.label, "age": one.age, "ages": one.ages}
-            members = written[one] = b',%b,"stats":' % _members(told)
-        found.append(members)
-    return found
+    each = standings(snapshot)
+    written = {}
+    for one in set(each):
+        told = {"status": one.status.label, "age": one.age, "ages": one.ages}
+        written[one] = b',%b,"stats":' % _members(told)
+    return [written[one] for one in each]
 
 
 def _identity(record: RecordLayout) -> bytes:

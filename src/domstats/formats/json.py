@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import msgspec
 
 from domstats.errors import BadDocument
@@ -70,8 +68,9 @@ def _types(layout: Layout) -> tuple[bytes, dict[Shape, bytes]]:
 
 def _most_frequent(layout: Layout, types: dict[Shape, dict[str, str]]) -> dict[str, str]:
     """The type most records have a key with; of equals, the first met."""
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for shape, positions in layout.by_shape():
         for key, label in types[shape].items():
-            counts.setdefault(key, Counter())[label] += len(positions)
-    return {key: labels.most_common(1)[0][0] for key, labels in counts.items()}
+            of_key = counts.setdefault(key, {})
+            of_key[label] = of_key.get(label, 0) + len(positions)
+    return {key: max(labels, key=labels.__getitem__) for key, labels in counts.items()}
