@@ -33,8 +33,7 @@ def render(snapshot: Snapshot, options: Options, dialect: Dialect) -> bytes:
     """The text in this dialect."""
     metrics = options.metrics or NO_METRICS_OPTIONS
     page = page_of(snapshot.layout, _chosen(snapshot, metrics), metrics, dialect)
-    rest = host_lines(snapshot, page.dropped, options.cost, dialect) + dialect.end
-    text = bytearray().join((page.text, rest))
+    text = bytearray(page.text)
     out = np.frombuffer(text, np.uint8)
     values = np.concatenate((snapshot.values, _extras(snapshot)))
     for writing, places in page.places.items():
@@ -42,7 +41,7 @@ def render(snapshot: Snapshot, options: Options, dialect: Dialect) -> bytes:
     _write_words(text, page.words, snapshot)
     if metrics.max_age is not None:
         _leave_out_old(text, page, snapshot, metrics.max_age)
-    return without_blanks(text)
+    return b"".join((without_blanks(text), host_lines(snapshot, page.dropped, options.cost, dialect), dialect.end))
 
 
 def _chosen(snapshot: Snapshot, options: MetricsOptions) -> npt.NDArray[np.bool_] | None:
