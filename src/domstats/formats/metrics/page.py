@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -65,9 +64,11 @@ class _Fragments:
 
     plan: Plan
     positions: Positions
-    texts: Sequence[bytes]
+    texts: Sequence[tuple[bytes, ...]]
     ends: Positions
     """Where each line of each record's text ends, after a 0."""
+    lengths: Positions
+    """Bytes of each fragment."""
 
     @property
     def cuts(self) -> Positions:
@@ -97,21 +98,30 @@ def _make(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: Metrics
     parts = _fragments(layout, chosen, options, dialect)
     families = sorted({family for part in parts for family in part.plan.families})
     keep, dropped = _within_limit(parts, families, options.max_series)
-    numbers = {family: number for number, family in enumerate(families)}
-    pieces, table = _flatten(parts, numbers)
-    kept = np.array(keep, np.bool_)[table.family] if len(table.family) else np.zeros(0, np.bool_)
-    order = np.lexsort((table.record, table.family))
-    order = order[kept[order]]
-    headers = [dialect.header(family) if there else b"" for family, there in zip(families, keep, strict=True)]
-    starts = np.full(len(pieces), -1, np.int64)
-    lengths = table.length[order]
-    before = np.cumsum(np.array([0, *map(len, headers)], np.int64))[1:]
-    starts[order] = np.cumsum(lengths) - lengths + (before[table.family[order]] if len(order) else 0)
-    text = _join(pieces, headers, order, table.family[order])
-    groups = np.array([family.group for family in families], np.int64)
+    kept = [family for family, there in zip(families, keep, strict=True) if there]
+    pieces: list[bytes] = []  # family by family, and in a family the records of one shape after those of another
+    starts = [np.full(part.lengths.shape, -1, np.int64) for part in parts]
+    empty = np.empty(0, np.int64)
+    found: list[tuple[Positions, ...]] = [(empty, empty, empty, empty)]
+    numbers = [{family: number for number, family in enumerate(part.plan.families)} for part in parts]
+    columns = [list(zip(*part.texts, strict=True)) for part in parts]
+    at = 0
+    for family in kept:
+        pieces.append(dialect.header(family))
+        at += len(pieces[-1])
+        for part, begins, number, column in zip(parts, starts, numbers, columns, strict=True):
+            fragment = number.get(family)
+            if fragment is None:
+                continue
+            pieces += column[fragment]
+            lengths = part.lengths[:, fragment]
+            ends = at + np.cumsum(lengths)
+            begins[:, fragment] = ends - lengths
+            at = int(ends[-1])
+            found.append((begins[:, fragment], lengths, part.positions, np.full(len(lengths), family.group)))
     places, words = _places(layout, parts, starts)
-    fragments = starts[order], lengths, table.record[order]
-    return Page(text, places, words, *fragments, groups[table.family[order]] if len(order) else order, dropped)
+    begin, length, record, group = (np.concatenate(each) for each in zip(*found, strict=True))
+    return Page(b"".join(pieces), places, words, begin, length, record, group, dropped)
 
 
 def _fragments(
@@ -132,7 +142,8 @@ def _fragments(
         sizes = np.stack([text.lengths for text in texts])
         lines = plan.lengths + sizes[:, :1] + sizes[:, 1:][:, plan.entities]
         ends = np.concatenate((np.zeros((len(texts), 1), np.int64), np.cumsum(lines, axis=1)), axis=1)
-        parts.append(_Fragments(plan, wanted, [text.text for text in texts], ends))
+        lengths = np.diff(ends[:, plan.cuts], axis=1)
+        parts.append(_Fragments(plan, wanted, [text.fragments for text in texts], ends, lengths))
     return parts
 
 
@@ -155,48 +166,12 @@ def _within_limit(
     return keep, tuple(dropped)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Table:
-    """Of each fragment, in the order of the parts."""
-
-    family: Positions
-    record: Positions
-    length: Positions
-
-
-def _flatten(parts: Sequence[_Fragments], numbers: dict[Family, int]) -> tuple[list[bytes], _Table]:
-    pieces: list[bytes] = []
-    family, record, length = ([np.empty(0, np.int64)] for _ in range(3))
-    for part in parts:
-        cuts = part.cuts
-        for text, row in zip(part.texts, cuts.tolist(), strict=True):
-            pieces += [text[start:end] for start, end in pairwise(row)]
-        family.append(np.tile([numbers[each] for each in part.plan.families], len(part.positions)))
-        record.append(np.repeat(part.positions, len(part.plan.families)))
-        length.append(np.diff(cuts, axis=1).ravel())
-    return pieces, _Table(np.concatenate(family), np.concatenate(record), np.concatenate(length))
-
-
-def _join(pieces: Sequence[bytes], headers: Sequence[bytes], order: Positions, families: Positions) -> bytes:
-    if not headers:
-        return b""
-    ordered = [pieces[at] for at in order.tolist()]
-    first = np.searchsorted(families, np.arange(len(headers))).tolist()
-    ends = [*first[1:], len(ordered)]
-    found: list[bytes] = []
-    for header, start, end in zip(headers, first, ends, strict=True):
-        found.append(header)
-        found += ordered[start:end]
-    return b"".join(found)
-
-
-def _places(layout: Layout, parts: Sequence[_Fragments], starts: Positions) -> tuple[dict[Writing, Places], Places]:
+def _places(
+    layout: Layout, parts: Sequence[_Fragments], starts: Sequence[Positions]
+) -> tuple[dict[Writing, Places], Places]:
+    """All places; `starts`: of each part where in the page each fragment begins, -1 for one that is left out."""
     found: dict[Writing | None, list[tuple[Positions, Positions]]] = {None: []}
-    done = 0
-    for part in parts:
-        count = len(part.plan.families)
-        begins = starts[done : done + len(part.positions) * count].reshape(-1, count)
-        done += begins.size
+    for part, begins in zip(parts, starts, strict=True):
         size = len(layout.records[part.positions[0]].shape)
         for writing, (slots, lines, fragments, after) in part.plan.places.items():
             begin = begins[:, fragments]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,8 @@ class RecordText:
 
     options: MetricsOptions
     label: str
-    text: bytes
+    fragments: tuple[bytes, ...]
+    """Its lines, by family."""
     lengths: npt.NDArray[np.int64]
     """Bytes of its label, then of each of its label texts."""
 
@@ -137,9 +139,10 @@ def record_text(
     if kept is None or kept.label != domain or kept.options != options:
         labels = _label_texts(record, plan, options)
         value = f'{domain}"'
-        text = "".join([f"{head}{value}{labels[entity]}{tail}" for head, entity, tail in plan.heads]).encode()
+        lines = [f"{head}{value}{labels[entity]}{tail}" for head, entity, tail in plan.heads]
+        fragments = tuple("".join(lines[first:end]).encode() for first, end in pairwise(plan.cuts.tolist()))
         lengths = np.array([len(each.encode()) for each in (value, *labels)], np.int64)
-        kept = record.derived[name] = RecordText(options, domain, text, lengths)
+        kept = record.derived[name] = RecordText(options, domain, fragments, lengths)
     return kept
 
 
