@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: the command's options, the catalogue of fields, the metrics, the errors.
+"""Write docs/reference from the code: the command, the tables' columns, the fields, the metrics, the errors.
 
 `python tools/reference.py` writes the pages; tests/test_docs.py fails when they are not current.
 """
@@ -17,15 +17,23 @@ from domstats.catalog.fields import FIELDS, Field
 from domstats.catalog.groups import GROUPS
 from domstats.cli import VERBS, group
 from domstats.cli.console import EXIT_CODES
+from domstats.formats.columns import column_field
 from domstats.formats.metrics import host, plan
 from domstats.formats.metrics.families import UNKNOWN, entity_label, info_family, metric_of
+from domstats.formats.named import COLUMNS
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
 
 
 def pages() -> dict[str, str]:
     """Name and text of each page."""
-    return {"command.md": _command(), "fields.md": _fields(), "errors.md": _errors(), "metrics.md": _metrics()}
+    return {
+        "command.md": _command(),
+        "columns.md": _columns(),
+        "fields.md": _fields(),
+        "errors.md": _errors(),
+        "metrics.md": _metrics(),
+    }
 
 
 def _command() -> str:
@@ -58,6 +66,27 @@ def _command() -> str:
         hidden = [f"`{param.opts[0]}`" for param in command.params if isinstance(param, click.Option) and param.hidden]
         if hidden:
             lines += ["", f"Also understood, as virsh writes them: {', '.join(hidden)}."]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _columns() -> str:
+    lines = [
+        "# The columns of the tables",
+        "",
+        "What `--columns` and `--sort` of `domstats get` and `domstats watch` call the columns of the table. Beside",
+        "these words every key of a record is a column: `vcpu.current`, `block[vda].capacity`; in a table of devices",
+        "the tail of a device's keys: `rd.reqs`. A counter is a rate per second where the host was asked twice. Those",
+        "marked * are there when asked for.",
+        "",
+    ]
+    for table, columns in COLUMNS.items():
+        title = "A line a domain" if table == "domain" else f"`--table {table}`"
+        lines += [f"## {title}", "", "| column | heading | meaning |", "|---|---|---|"]
+        for each in columns.named:
+            field = column_field(columns, each.key)
+            meaning = each.help or (f"`{field.pattern}`: {field.help}" if field else "")
+            lines.append(f"| `{each.name}`{'' if each.shown else ' *'} | {each.heading} | {_cell(meaning)} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 

@@ -9,14 +9,18 @@ import pytest
 
 from sessions import DOCS, commands_of, output_of
 
-TUTORIAL = commands_of((DOCS / "tutorial.md").read_text(encoding="utf-8"))
+COMMANDS = [
+    command
+    for page in ("tutorial.md", "formats.md")
+    for command in commands_of((DOCS / page).read_text(encoding="utf-8"))
+]
 
 
 def test_there_are_some() -> None:
-    assert len(TUTORIAL) >= 5
+    assert len(COMMANDS) >= 7
 
 
-@pytest.mark.parametrize(("command", "output"), TUTORIAL)
+@pytest.mark.parametrize(("command", "output"), COMMANDS)
 def test_a_command(command: str, output: str, tmp_path: Path) -> None:
     assert output_of(command, tmp_path) == output
 

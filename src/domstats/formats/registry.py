@@ -38,7 +38,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     each.name: each
     for each in (
-        Format("table", "a line a domain, for people"),
+        Format("table", "a line a domain, or a device of each, for people"),
         Format("raw", "the text of `virsh domstats`"),
         Format("json", "one document with everything", readable=True),
         Format("ndjson", "JSON, a line a domain", readable=True),
