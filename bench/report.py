@@ -74,6 +74,19 @@ ROWS = (
     Row("a column of 1,000 domains", "column_1000", at_most=20, unit="us", scale=1e6),
     Row("rates of 1,024 guests, same layout", "rates_known", unit="ms", scale=1e3),
     Row(
+        "Prometheus's text of 1,024 guests with KVM counters: prometheus-client / ours",
+        "metrics_prometheus",
+        "metrics_prometheus_client",
+        25,
+    ),
+    Row(
+        "the same in OpenMetrics",
+        "metrics_openmetrics",
+        "metrics_prometheus_client_openmetrics",
+        25,
+    ),
+    Row("the same, one guest changed", "metrics_one_changed", "metrics_prometheus_client"),
+    Row(
         "real guests, all groups: the command `domstats get` / `virsh domstats`",
         "full_polls.ours",
         "full_polls.virsh",

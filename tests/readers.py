@@ -13,6 +13,7 @@ from domstats.formats.registry import FORMATS
 from domstats.formats.text import cut, escape, to_bytes
 from domstats.model.params import Value
 from domstats.model.snapshot import Snapshot
+from metrics_reader import check_metrics
 
 Check = Callable[[Snapshot, bytes], None]
 
@@ -173,6 +174,8 @@ CHECKS: dict[str, Check] = {
     "json": check_json,
     "ndjson": check_ndjson,
     "tree": check_tree,
+    "prometheus": check_metrics("prometheus"),
+    "openmetrics": check_metrics("openmetrics", library=False),
     "reply": check_readable("reply"),
 }
 """By the format's name."""

@@ -11,9 +11,9 @@ from importlib import import_module
 
 import click
 
-from domstats import __version__
 from domstats.cli.console import Exit, forget_output, say
 from domstats.errors import BadUri, DomstatsError, NoSocket, ReplyTooLarge, UnknownColumn, UnknownField, UnknownGroup
+from domstats.version import __version__
 
 VERBS = {
     "convert": "Print what a file holds in another format.",
