@@ -13,6 +13,7 @@ from domstats.formats.registry import FORMATS
 from domstats.formats.text import cut, escape, to_bytes
 from domstats.model.params import Value
 from domstats.model.snapshot import Snapshot
+from metrics_reader import check_metrics
 from xml_documents import check_document
 
 Check = Callable[[Snapshot, bytes], None]
@@ -186,6 +187,8 @@ CHECKS: dict[str, Check] = {
     "ndjson": check_ndjson,
     "tree": check_tree,
     "xml": check_xml,
+    "prometheus": check_metrics("prometheus"),
+    "openmetrics": check_metrics("openmetrics", library=False),
     "reply": check_readable("reply"),
 }
 """By the format's name."""

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "domstats"
 
 LAYERS = (
-    ("errors",),
+    ("errors", "version"),
     ("catalog",),
     ("model",),
     ("wire",),

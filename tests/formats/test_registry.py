@@ -17,12 +17,14 @@ from strategies import hosts
 
 
 def test_the_formats() -> None:
-    assert list(FORMATS) == ["table", "raw", "json", "ndjson", "tree", "xml", "reply"]
+    assert list(FORMATS) == ["table", "raw", "json", "ndjson", "tree", "xml", "prometheus", "openmetrics", "reply"]
 
 
 def test_every_module_with_an_encoder_is_in_it() -> None:
-    modules = Path(str(registry.__file__)).parent.glob("*.py")
-    assert {path.stem for path in modules if "\ndef encode(" in path.read_text()} == set(FORMATS)
+    folder = Path(str(registry.__file__)).parent
+    modules = {path.stem: path for path in folder.glob("*.py")}
+    modules |= {path.parent.name: path for path in folder.glob("*/__init__.py")}
+    assert {name for name, path in modules.items() if "\ndef encode(" in path.read_text()} == set(FORMATS)
 
 
 def test_a_format_is_imported_when_it_is_used() -> None:

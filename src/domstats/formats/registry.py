@@ -38,12 +38,14 @@ class Format:
 FORMATS: dict[str, Format] = {
     each.name: each
     for each in (
-        Format("table", "a line a domain, for people"),
+        Format("table", "a line a domain, or a device of each, for people"),
         Format("raw", "the text of `virsh domstats`"),
         Format("json", "one document with everything", readable=True),
         Format("ndjson", "JSON, a line a domain", readable=True),
         Format("tree", "JSON, nested by the parts of the keys"),
         Format("xml", "one document with everything, nested in elements", readable=True),
+        Format("prometheus", "metrics in Prometheus's text format"),
+        Format("openmetrics", "metrics in OpenMetrics's"),
         Format("reply", "the bytes of libvirt's own reply", binary=True, readable=True),
     )
 }
