@@ -43,6 +43,7 @@ FORMATS: dict[str, Format] = {
         Format("json", "one document with everything", readable=True),
         Format("ndjson", "JSON, a line a domain", readable=True),
         Format("tree", "JSON, nested by the parts of the keys"),
+        Format("xml", "one document with everything, nested in elements", readable=True),
         Format("prometheus", "metrics in Prometheus's text format"),
         Format("openmetrics", "metrics in OpenMetrics's"),
         Format("reply", "the bytes of libvirt's own reply", binary=True, readable=True),
