@@ -17,7 +17,9 @@ from strategies import hosts
 
 
 def test_the_formats() -> None:
-    assert list(FORMATS) == ["table", "raw", "json", "ndjson", "tree", "xml", "prometheus", "openmetrics", "reply"]
+    assert list(FORMATS) == [
+        "table", "raw", "json", "ndjson", "tree", "xml", "prometheus", "openmetrics", "reply",
+    ]  # fmt: skip
 
 
 def test_every_module_with_an_encoder_is_in_it() -> None:

@@ -137,12 +137,6 @@ class Snapshot(Poll):
 
         return json.encode(self)
 
-    def to_xml(self) -> bytes:
-        """The snapshot as one XML document; see domstats.formats.xml. `domstats.from_xml` reads it back."""
-        from domstats.formats import xml
-
-        return xml.encode(self)
-
     def to_openmetrics(self) -> bytes:
         """The snapshot as metrics in OpenMetrics's text; see domstats.formats.openmetrics."""
         from domstats.formats import openmetrics
@@ -154,6 +148,12 @@ class Snapshot(Poll):
         from domstats.formats import prometheus
 
         return prometheus.encode(self)
+
+    def to_xml(self) -> bytes:
+        """The snapshot as one XML document; see domstats.formats.xml. `domstats.from_xml` reads it back."""
+        from domstats.formats import xml
+
+        return xml.encode(self)
 
     def rates(self, before: Snapshot) -> Rates:
         """Change per second of every counter since an earlier snapshot, or why there is none."""
