@@ -14,6 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from domstats.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from domstats import aio, errors
     from domstats.collecting import collect
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from domstats.model.sampling import Status
     from domstats.model.snapshot import Snapshot
     from domstats.wire.bulk.decoder import ReplyDecoder
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Collector", "Description", "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record",

@@ -7,7 +7,8 @@ DomstatsError
 │   ├── UnknownGroup         (also a ValueError)
 │   ├── MixedTypes           (also a TypeError) one column, several wire types
 │   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
-│   └── BadUri               (also a ValueError)
+│   ├── BadUri               (also a ValueError)
+│   └── MissingExtra         (also an ImportError) a package that is not installed
 ├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
 ├── ConnectError             the surroundings': nothing could be reached
 │   ├── NoSocket
@@ -97,6 +98,17 @@ class BadUri(UsageError, ValueError):
 
     def __str__(self) -> str:
         return f"cannot use the URI {self.uri!r}: {self.why}"
+
+
+class MissingExtra(UsageError, ImportError):
+    """Something that needs a package which is not installed. `package` is its name, `extra` ours that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(package, extra)
+        self.package, self.extra = package, extra
+
+    def __str__(self) -> str:
+        return f"this needs {self.package}, which is not installed: pip install 'domstats[{self.extra}]'"
 
 
 class NoRate(DomstatsError, LookupError):

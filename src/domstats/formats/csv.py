@@ -1,0 +1,127 @@
+r"""CSV, quoted as RFC 4180 and Python's csv module have it; lines end with a newline alone.
+
+Without a table it has everything, a line a value: `domain,uuid,id,status,age,sampled,key,type,value`. That form loses
+nothing, and its columns are the same whatever the guests are. `age` and `sampled` are of the group that the value is in,
+and a domain without values has one line, with no key. With `options.table` it is that table: a line a row and a column
+a key, after what `frame` says of each row.
+
+- Missing is empty; an empty text is `""`.
+- Integers are exact, doubles as Python writes them (`nan`, `inf`), booleans `true` and `false`.
+- `age` is in seconds, `sampled` a time in UTC as ISO 8601 has it.
+- In names, keys and texts, what a terminal would obey and bytes that are not UTF-8 appear as `\xNN`, so that a row is
+  always one line. What a spreadsheet takes for a formula stays as it is: names are data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from domstats.formats import frame
+from domstats.formats.frame import Cell, Frame
+from domstats.formats.options import NO_OPTIONS, Options
+from domstats.formats.text import escape
+from domstats.formats.values import Writers, rows
+from domstats.model.layout import Shape
+from domstats.model.params import ParamType
+from domstats.model.snapshot import Snapshot
+
+LONG = (frame.DOMAIN, frame.UUID, frame.ID, frame.STATUS, frame.AGE, frame.SAMPLED, "key", "type", "value")
+"""The columns when no table is asked for."""
+
+_MICROSECONDS = 6
+"""Decimals of an age. Times are seconds since the epoch, and their doubles have no more."""
+_AS_THEY_ARE = Writers(float, bool, str)
+
+_Part = Sequence[Sequence[Cell]]
+"""Some rows, column by column."""
+
+
+def encode(snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
+    """A line of names of columns and a line a row. Raises UnknownGroup, UnknownField."""
+    if options.table:
+        content = Frame(snapshot.table(options.table))
+        known: Sequence[str] = frame.labels(escape(column.name) for column in content.columns)
+        what, parts = f"table {options.table!r}", _wide(content)
+    else:
+        known, what, parts = LONG, "the table of everything", _long(snapshot)
+    wanted = frame.chosen(known, options, what)
+    if options.sort or options.top is not None:
+        parts = _arranged(parts, known, options, what)
+    lines = [",".join(_quoted(known[place]) for place in wanted)]
+    for part in parts:
+        lines += map(",".join, zip(*(_cells(part[place]) for place in wanted), strict=True))
+    lines.append("")
+    return "\n".join(lines).encode()
+
+
+def _wide(content: Frame) -> Iterator[_Part]:
+    """A table, whole."""
+    part = []
+    for column in content.columns:
+        values = content.values(column)
+        part.append(_rounded(values) if column.gather is None and column.name == frame.AGE else values)
+    yield part
+
+
+def _long(snapshot: Snapshot) -> Iterator[_Part]:
+    """The values of everybody, a part a record."""
+    keys: dict[Shape, tuple[Sequence[str], Sequence[str]]] = {}
+    labels = {int(kind): kind.label for kind in ParamType}
+    times = snapshot.sampling.times
+    ages = (snapshot.time - times).tolist()
+    for position, (record, values) in enumerate(rows(snapshot, _AS_THEY_ARE)):
+        shape, domain = record.layout.shape, record.domain
+        who: list[Cell] = [domain.name, domain.uuid, domain.id, record.status.label]
+        if not values:
+            yield [[cell] for cell in (*who, None, None, None, None, None)]
+            continue
+        if shape not in keys:
+            keys[shape] = shape.keys, [labels[kind] for kind in shape.types]
+        by_group = _rounded([None if age != age else age for age in ages[position]]), frame.moments(times[position])
+        of_groups = [list(map(cells.__getitem__, shape.groups)) for cells in by_group]
+        yield [*([cell] * len(values) for cell in who), *of_groups, *keys[shape], values]
+
+
+def _rounded(ages: Iterable[Cell]) -> list[Cell]:
+    return [round(age, _MICROSECONDS) if isinstance(age, float) else age for age in ages]
+
+
+def _arranged(parts: Iterable[_Part], known: Sequence[str], options: Options, what: str) -> Iterator[_Part]:
+    """The rows that are wanted, in the order that is wanted."""
+    whole: list[list[Cell]] = [[] for _ in known]
+    for part in parts:
+        for column, values in zip(whole, part, strict=True):
+            column.extend(values)
+    order = frame.ordered(len(whole[0]), options, lambda name: whole[frame.position(known, name, what)])
+    yield whole if order is None else [[column[row] for row in order] for column in whole]
+
+
+def _cells(values: Sequence[Cell]) -> list[str]:
+    """Values as they are written."""
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return list(map(str, values))
+    if kinds <= {str, datetime, type(None)}:
+        known = {value: _cell(value) for value in set(values)}
+        return list(map(known.__getitem__, values))
+    return list(map(_cell, values))
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else repr(value)
+
+
+def _quoted(text: str) -> str:
+    """A text as a cell."""
+    clean = escape(text)
+    if not clean or "," in clean or '"' in clean:
+        clean = clean.replace('"', '""')
+        return f'"{clean}"'
+    return clean

@@ -1,0 +1,5 @@
+"""This release's number."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
