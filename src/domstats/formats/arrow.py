@@ -1,8 +1,8 @@
 """Arrow: tables that polars, pandas, DuckDB and others read in place, and their IPC stream.
 
-`flat` is one of model.tables.TABLES as `frame` describes it; `whole` is everything in one table: a row a domain with the
-columns of the `domain` table, then `vcpu`, `interface`, `block` and `iothread`, each a list with a struct a device that
-holds what a row of that flat table does, but for what it says of the domain.
+`flat` is one of model.tables.TABLES as `frame` describes it. `whole` is everything in one table: a row a domain with
+the columns of the `domain` table, then `vcpu`, `interface`, `block` and `iothread`, each a list with a struct a device,
+which holds what a row of that flat table does, but for what it says of the domain.
 
 - Every wire type has its Arrow type, int32, uint32, int64, uint64, double, bool, utf8; what is missing is null.
 - A column with several wire types has the smallest integer type that holds them all, or else utf8: integers in
@@ -28,6 +28,7 @@ from domstats.model.record import Poll
 from domstats.model.snapshot import Snapshot
 from domstats.model.tables import Table
 from domstats.version import __version__
+
 
 def encode(snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
     """The IPC stream of the whole or, with `options.table`, of that table. Raises UnknownGroup, UnknownField."""

@@ -1,9 +1,9 @@
 r"""CSV, quoted as RFC 4180 and Python's csv module have it; lines end with a newline alone.
 
 Without a table it has everything, a line a value: `domain,uuid,id,status,age,sampled,key,type,value`. That form loses
-nothing, and its columns are the same whatever the guests are. `age` and `sampled` are of the group that the value is in,
-and a domain without values has one line, with no key. With `options.table` it is that table: a line a row and a column
-a key, after what `frame` says of each row.
+nothing, and its columns are the same whatever the guests are. `age` and `sampled` are of the group that the value is
+in, and a domain without values has one line, with no key. With `options.table` it is that table: a line a row and a
+column a key, after what `frame` says of each row.
 
 - Missing is empty; an empty text is `""`.
 - Integers are exact, doubles as Python writes them (`nan`, `inf`), booleans `true` and `false`.
@@ -14,15 +14,20 @@ a key, after what `frame` says of each row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache, partial
+from types import NoneType
+from typing import Any
 
+from domstats.catalog.groups import GROUP_NAMES
 from domstats.formats import frame
 from domstats.formats.frame import Cell, Frame
 from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.text import escape
 from domstats.formats.values import Writers, rows
-from domstats.model.layout import Shape
+from domstats.model.layout import Layout, Shape
 from domstats.model.params import ParamType
 from domstats.model.snapshot import Snapshot
 
@@ -33,6 +38,7 @@ _MICROSECONDS = 6
 """Decimals of an age. Times are seconds since the epoch, and their doubles have no more."""
 _AS_THEY_ARE = Writers(float, bool, str)
 
+_Writers = Mapping[type, Callable[[Any], str]]
 _Part = Sequence[Sequence[Cell]]
 """Some rows, column by column."""
 
@@ -48,9 +54,10 @@ def encode(snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
     wanted = frame.chosen(known, options, what)
     if options.sort or options.top is not None:
         parts = _arranged(parts, known, options, what)
-    lines = [",".join(_quoted(known[place]) for place in wanted)]
+    writers = _writers(snapshot.layout)
+    lines = [",".join(_written([known[place] for place in wanted], writers))]
     for part in parts:
-        lines += map(",".join, zip(*(_cells(part[place]) for place in wanted), strict=True))
+        lines += map(",".join, zip(*(_written(part[place], writers) for place in wanted), strict=True))
     lines.append("")
     return "\n".join(lines).encode()
 
@@ -68,8 +75,8 @@ def _long(snapshot: Snapshot) -> Iterator[_Part]:
     """The values of everybody, a part a record."""
     keys: dict[Shape, tuple[Sequence[str], Sequence[str]]] = {}
     labels = {int(kind): kind.label for kind in ParamType}
-    times = snapshot.sampling.times
-    ages = (snapshot.time - times).tolist()
+    times, groups = snapshot.sampling.times, len(GROUP_NAMES)
+    ages, sampled = (snapshot.time - times).tolist(), frame.moments(times.ravel())
     for position, (record, values) in enumerate(rows(snapshot, _AS_THEY_ARE)):
         shape, domain = record.layout.shape, record.domain
         who: list[Cell] = [domain.name, domain.uuid, domain.id, record.status.label]
@@ -78,13 +85,14 @@ def _long(snapshot: Snapshot) -> Iterator[_Part]:
             continue
         if shape not in keys:
             keys[shape] = shape.keys, [labels[kind] for kind in shape.types]
-        by_group = _rounded([None if age != age else age for age in ages[position]]), frame.moments(times[position])
+        by_group = _rounded(ages[position]), sampled[position * groups : (position + 1) * groups]
         of_groups = [list(map(cells.__getitem__, shape.groups)) for cells in by_group]
         yield [*([cell] * len(values) for cell in who), *of_groups, *keys[shape], values]
 
 
 def _rounded(ages: Iterable[Cell]) -> list[Cell]:
-    return [round(age, _MICROSECONDS) if isinstance(age, float) else age for age in ages]
+    """Ages with as many decimals as they have; None where there is none."""
+    return [round(age, _MICROSECONDS) if isinstance(age, float) and not math.isnan(age) else None for age in ages]
 
 
 def _arranged(parts: Iterable[_Part], known: Sequence[str], options: Options, what: str) -> Iterator[_Part]:
@@ -97,31 +105,41 @@ def _arranged(parts: Iterable[_Part], known: Sequence[str], options: Options, wh
     yield whole if order is None else [[column[row] for row in order] for column in whole]
 
 
-def _cells(values: Sequence[Cell]) -> list[str]:
+def _written(values: Sequence[Cell], writers: _Writers) -> list[str]:
     """Values as they are written."""
     kinds = set(map(type, values))
-    if kinds == {int}:
-        return list(map(str, values))
-    if kinds <= {str, datetime, type(None)}:
-        known = {value: _cell(value) for value in set(values)}
-        return list(map(known.__getitem__, values))
-    return list(map(_cell, values))
+    if len(kinds) == 1:
+        return list(map(writers[kinds.pop()], values))
+    return [writers[type(value)](value) for value in values]
 
 
-def _cell(value: Cell) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else repr(value)
+def _writers(layout: Layout) -> _Writers:
+    """What writes the values of each of Python's types."""
+    return {
+        int: int.__repr__,
+        float: float.__repr__,
+        bool: ("false", "true").__getitem__,
+        str: _Texts.of(layout).__getitem__,
+        datetime: cache(partial(datetime.isoformat, timespec="microseconds")),
+        NoneType: lambda _none: "",
+    }
 
 
-def _quoted(text: str) -> str:
-    """A text as a cell."""
-    clean = escape(text)
-    if not clean or "," in clean or '"' in clean:
-        clean = clean.replace('"', '""')
-        return f'"{clean}"'
-    return clean
+class _Texts(dict[str, str]):
+    """Texts as they are written; each is looked at once."""
+
+    @classmethod
+    def of(cls, layout: Layout) -> _Texts:
+        """Those of a layout, which hardly change from poll to poll."""
+        texts: _Texts | None = layout.derived.get("csv")
+        if texts is None:
+            texts = layout.derived["csv"] = cls()
+        return texts
+
+    def __missing__(self, text: str) -> str:
+        written = escape(text)
+        if not written or "," in written or '"' in written:
+            written = written.replace('"', '""')
+            written = f'"{written}"'
+        self[text] = written
+        return written

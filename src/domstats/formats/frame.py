@@ -2,8 +2,8 @@
 
 Each row of a frame begins with whose it is (`domain`, `uuid`, `id`), in a table of devices with the device's number,
 called as the table is (`vcpu`, ...), and its `name` where it has one. Then comes how the row stands: the `status` of
-the domain's record; `sampled`, when the values were read, and `age`, the seconds from then to the poll. Those two are of
-the group that a device's values are in; for a domain, of the oldest of its groups; missing where nothing was read.
+the domain's record; `sampled`, when the values were read, and `age`, the seconds from then to the poll. Those two are
+of the group that a device's values are in; for a domain, of the oldest of its groups; missing where nothing was read.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Frame:
         if name == SAMPLED:
             return moments(self._times())
         if name not in _IDENTITY:
-            return self.table.device.tolist()
+            return _with_none(self.table.device, np.ones(len(self), np.bool_))
         said: list[Cell] = [getattr(domain, _IDENTITY[name]) for domain in self._domains()]
         return [said[record] for record in self.table.record.tolist()]
 
@@ -124,7 +124,8 @@ class Frame:
     def _times(self) -> npt.NDArray[np.float64]:
         times, name = self.poll.sampling.times, self.table.name
         if name != DOMAIN:
-            return times[self.table.record, GROUP_NAMES.index(name)]
+            of_group: npt.NDArray[np.float64] = times[self.table.record, GROUP_NAMES.index(name)]
+            return of_group
         oldest: npt.NDArray[np.float64] = np.fmin.reduce(np.where(_groups(self.poll.layout), times, np.nan), axis=1)
         return oldest
 
@@ -262,7 +263,9 @@ def ordered(rows: int, options: Options, read: Callable[[str], Sequence[Cell]]) 
 
 
 def _sorted(values: Sequence[Cell], *, turned: bool) -> list[int]:
-    numbers, texts, missing = [], [], []
+    numbers: list[int] = []
+    texts: list[int] = []
+    missing: list[int] = []
     for row, value in enumerate(values):
         unknown = value is None or value != value  # NaN alone differs from itself
         (missing if unknown else texts if isinstance(value, str) else numbers).append(row)

@@ -16,24 +16,29 @@ from domstats.errors import MissingExtra
 from domstats.model.params import ParamType
 
 try:
-    import pyarrow
+    import pyarrow as pa
     from pyarrow import Array, DataType, Field, Schema, Table, ipc, parquet
 except ImportError as error:
     raise MissingExtra("pyarrow", "arrow") from error
+
+__all__ = [
+    "ALL_VALID", "TIME", "TYPES", "Array", "DataType", "Field", "Schema", "Table", "Validity", "array", "arrays", "field",
+    "list_of", "lists", "numbers", "schema", "selected", "table", "texts", "to_parquet", "to_stream", "words",
+]  # fmt: skip
 
 Matrix = npt.NDArray[Any]
 Valid = npt.NDArray[np.bool_]
 
 TYPES: dict[ParamType, DataType] = {
-    ParamType.INT: pyarrow.int32(),
-    ParamType.UINT: pyarrow.uint32(),
-    ParamType.LLONG: pyarrow.int64(),
-    ParamType.ULLONG: pyarrow.uint64(),
-    ParamType.DOUBLE: pyarrow.float64(),
-    ParamType.BOOLEAN: pyarrow.bool_(),
-    ParamType.STRING: pyarrow.utf8(),
+    ParamType.INT: pa.int32(),
+    ParamType.UINT: pa.uint32(),
+    ParamType.LLONG: pa.int64(),
+    ParamType.ULLONG: pa.uint64(),
+    ParamType.DOUBLE: pa.float64(),
+    ParamType.BOOLEAN: pa.bool_(),
+    ParamType.STRING: pa.utf8(),
 }
-TIME: DataType = pyarrow.timestamp("us", "UTC")
+TIME: DataType = pa.timestamp("us", "UTC")
 """Microseconds since the epoch."""
 
 
@@ -50,7 +55,7 @@ class Validity:
     def of(cls, valid: Valid) -> Validity:
         """From a mask."""
         nulls = len(valid) - int(np.count_nonzero(valid))
-        return cls(pyarrow.py_buffer(np.packbits(valid, bitorder="little")) if nulls else None, nulls)
+        return cls(pa.py_buffer(np.packbits(valid, bitorder="little")) if nulls else None, nulls)
 
 
 ALL_VALID = Validity(None, 0)
@@ -58,12 +63,12 @@ ALL_VALID = Validity(None, 0)
 
 def field(name: str, kind: DataType, metadata: Mapping[str, str], *, nullable: bool = True) -> Field:
     """A column's name, type and what else is known of it."""
-    return pyarrow.field(name, kind, nullable, {key: text for key, text in metadata.items() if text})
+    return pa.field(name, kind, nullable, {key: text for key, text in metadata.items() if text})
 
 
 def arrays(kinds: Sequence[DataType], matrix: Matrix, rows: int, validities: Sequence[Validity]) -> list[Array]:
     """An array of `rows` values for each row of the matrix, whose memory they share; booleans are bits in bytes."""
-    memory, step = pyarrow.py_buffer(matrix), matrix.shape[1] * matrix.itemsize
+    memory, step = pa.py_buffer(matrix), matrix.shape[1] * matrix.itemsize
     parts = zip(kinds, validities, strict=True)
     return [
         Array.from_buffers(kind, rows, [validity.bits, memory.slice(at * step, step)], validity.nulls)
@@ -73,37 +78,37 @@ def arrays(kinds: Sequence[DataType], matrix: Matrix, rows: int, validities: Seq
 
 def array(kind: DataType, values: Matrix, validity: Validity = ALL_VALID) -> Array:
     """An array that shares the memory of these numbers."""
-    return Array.from_buffers(kind, len(values), [validity.bits, pyarrow.py_buffer(values)], validity.nulls)
+    return Array.from_buffers(kind, len(values), [validity.bits, pa.py_buffer(values)], validity.nulls)
 
 
 def texts(values: Sequence[str | None]) -> Array:
     """An array of strings."""
-    return pyarrow.array(values, TYPES[ParamType.STRING])
+    return pa.array(values, TYPES[ParamType.STRING])
 
 
 def numbers(kind: DataType, values: Sequence[object]) -> Array:
     """An array of Python's numbers; None for null."""
-    return pyarrow.array(values, kind)
+    return pa.array(values, kind)
 
 
 def words(known: Sequence[str], codes: npt.NDArray[np.uint8]) -> Array:
     """An array of strings from a short list: each row's is `known[code]`."""
-    return texts(known).take(pyarrow.array(codes))
+    return texts(known).take(pa.array(codes))
 
 
 def lists(offsets: npt.NDArray[np.int32], rows: Sequence[Array], fields: Sequence[Field]) -> Array:
     """A list of structs a row; `offsets` has where each row's begin, and one more at the end."""
-    return pyarrow.ListArray.from_arrays(pyarrow.array(offsets), pyarrow.StructArray.from_arrays(rows, fields=fields))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(rows, fields=fields))
 
 
 def list_of(fields: Sequence[Field]) -> DataType:
     """The type of such lists."""
-    return pyarrow.list_(pyarrow.struct(fields))
+    return pa.list_(pa.struct(fields))
 
 
 def schema(fields: Sequence[Field]) -> Schema:
     """Columns in their order."""
-    return pyarrow.schema(fields)
+    return pa.schema(fields)
 
 
 def table(columns: Sequence[Array], described: Schema, metadata: Mapping[str, str]) -> Table:
@@ -114,12 +119,12 @@ def table(columns: Sequence[Array], described: Schema, metadata: Mapping[str, st
 def selected(whole: Table, columns: Sequence[int] | None, rows: Sequence[int] | None) -> Table:
     """These columns and these rows, in this order; None for all."""
     part = whole if columns is None else whole.select(list(columns))
-    return part if rows is None else part.take(pyarrow.array(rows, pyarrow.int64()))
+    return part if rows is None else part.take(pa.array(rows, pa.int64()))
 
 
 def to_stream(content: Table) -> bytes:
     """Arrow's IPC stream of one batch, uncompressed."""
-    sink = pyarrow.BufferOutputStream()
+    sink = pa.BufferOutputStream()
     with ipc.new_stream(sink, content.schema) as writer:
         writer.write_table(content)
     encoded: bytes = sink.getvalue().to_pybytes()
@@ -133,7 +138,7 @@ def to_parquet(content: Table) -> bytes:
     a twentieth more room where all are idle; only strings have dictionaries.
     """
     leaves = [leaf for column in content.schema for leaf in _leaves(column)]
-    sink = pyarrow.BufferOutputStream()
+    sink = pa.BufferOutputStream()
     parquet.write_table(
         content,
         sink,
@@ -150,6 +155,6 @@ _LONG = (TYPES[ParamType.LLONG], TYPES[ParamType.ULLONG], TIME)
 
 def _leaves(column: Field) -> list[tuple[str, DataType]]:
     """The columns that Parquet makes of a column, with their paths."""
-    if not pyarrow.types.is_list(column.type):
+    if not pa.types.is_list(column.type):
         return [(column.name, column.type)]
     return [(f"{column.name}.list.element.{inner.name}", inner.type) for inner in column.type.value_type]

@@ -20,7 +20,7 @@ from domstats.model.record import Poll, Record
 from domstats.model.sampling import Sampling, Status
 
 if TYPE_CHECKING:
-    import pyarrow
+    import pyarrow as pa
 
 
 class Snapshot(Poll):
@@ -133,7 +133,7 @@ class Snapshot(Poll):
 
         return json.encode(self)
 
-    def to_arrow(self, table: str | None = None) -> pyarrow.Table:
+    def to_arrow(self, table: str | None = None) -> pa.Table:
         """One of the tables, or everything: a row a domain, its devices in lists; see domstats.formats.arrow.
 
         Raises MissingExtra, and UnknownGroup for a table that does not exist.
@@ -143,7 +143,7 @@ class Snapshot(Poll):
         return arrow.whole(self) if table is None else arrow.flat(self.table(table))
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Everything for whatever reads Arrow's C stream: polars.DataFrame(snapshot), duckdb, pyarrow.table(snapshot)."""
+        """Everything, for what reads Arrow's C stream: polars.DataFrame(snapshot), duckdb, pyarrow.table(snapshot)."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def rates(self, before: Snapshot) -> Rates:

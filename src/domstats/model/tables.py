@@ -15,7 +15,7 @@ from domstats.model.layout import Layout, Positions, Shape
 from domstats.model.record import Poll
 
 if TYPE_CHECKING:
-    import pyarrow
+    import pyarrow as pa
 
 TABLES: dict[str, str] = {
     "domain": "",
@@ -75,7 +75,7 @@ class Table:
         """Each row's number in its keys (a position, or the id of a vCPU or I/O thread); in `domain`, the record's."""
         return self._plan.devices
 
-    def to_arrow(self) -> pyarrow.Table:
+    def to_arrow(self) -> pa.Table:
         """The table with, before its columns, whose each row is and how old; see domstats.formats.arrow.
 
         Raises MissingExtra.
@@ -85,7 +85,7 @@ class Table:
         return arrow.flat(self)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The same for whatever reads Arrow's C stream: polars.DataFrame(table), duckdb, pyarrow.table(table)."""
+        """The same, for what reads Arrow's C stream: polars.DataFrame(table), duckdb, pyarrow.table(table)."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
 
