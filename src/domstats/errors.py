@@ -8,6 +8,7 @@ DomstatsError
 │   ├── MixedTypes           (also a TypeError) one column, several wire types
 │   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
 │   ├── BadUri               (also a ValueError)
+│   ├── BadDocument          (also a ValueError) a document that cannot be read
 │   └── MissingExtra         (also an ImportError) a package that is not installed
 ├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
 ├── ConnectError             the surroundings': nothing could be reached
@@ -98,6 +99,20 @@ class BadUri(UsageError, ValueError):
 
     def __str__(self) -> str:
         return f"cannot use the URI {self.uri!r}: {self.why}"
+
+
+class BadDocument(UsageError, ValueError):
+    """A document that cannot be read back.
+
+    `form` is the format it should be in, `where` the place in it (empty for the whole), `why` the fault.
+    """
+
+    def __init__(self, form: str, where: str, why: str) -> None:
+        super().__init__(form, where, why)
+        self.form, self.where, self.why = form, where, why
+
+    def __str__(self) -> str:
+        return f"not {self.form} as domstats writes it: {self.why}" + (f", at {self.where}" if self.where else "")
 
 
 class MissingExtra(UsageError, ImportError):

@@ -13,7 +13,7 @@ import click
 
 from domstats import __version__
 from domstats.cli.console import Exit, forget_output, say
-from domstats.errors import BadUri, DomstatsError, NoSocket, ReplyTooLarge, UnknownGroup
+from domstats.errors import BadUri, DomstatsError, MissingExtra, NoSocket, ReplyTooLarge, UnknownField, UnknownGroup
 
 VERBS = {
     "fields": "Say what each statistic is: its type, unit, kind, the libvirt release that brought it, and its meaning.",
@@ -51,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (BadUri, UnknownGroup) as error:
+    except (BadUri, MissingExtra, UnknownField, UnknownGroup) as error:
         say(str(error))
         return Exit.WRONG_USE
     except NoSocket as error:

@@ -127,6 +127,9 @@ def command(
     width = terminal_width()
     # int(): the inverse of an IntFlag lacks the bits that have no name, those of groups of a newer libvirt.
     form = form or ("table" if width is not None and not bits & ~int(TABLE_GROUPS) else "raw")
+    if FORMATS[form].binary and width is not None:
+        raise click.UsageError(f"{form} is nothing for a terminal; send it to a file or another program")
+    FORMATS[form].load()  # what it lacks is said before anybody is asked
     if form != "table":
         interval = 0.0
     if interval >= deadline:

@@ -93,6 +93,8 @@ def command(
     form = form or "table"
     if only_changes and form not in ("table", "ndjson"):
         raise click.UsageError("changes are printed as text, or with -f ndjson")
+    if FORMATS[form].binary:
+        raise click.UsageError(f"one {form} after another is of no use: have domstats get write each")
     bits = chosen_groups(groups, flags) or (int(TABLE_GROUPS) if form == "table" else 0)
     if only_changes:
         bits = int(CHANGES_GROUPS)
@@ -210,9 +212,10 @@ def _text_line(change: Change) -> bytes:
 
 
 def _json_line(change: Change) -> bytes:
-    from domstats.formats.document import dump, text
+    from domstats.formats.document import as_json, text
 
     domain = change.domain
     was, now = (None if each is None else text(each) for each in (change.before, change.after))
     who = {"name": text(domain.name), "uuid": domain.uuid, "id": domain.id}
-    return dump({"time": change.time} | who | {"what": change.what.value, "before": was, "after": now})
+    line = as_json({"time": change.time} | who | {"what": change.what.value, "before": was, "after": now})
+    return line + b"\n"

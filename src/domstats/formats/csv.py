@@ -25,6 +25,7 @@ from domstats.catalog.groups import GROUP_NAMES
 from domstats.formats import frame
 from domstats.formats.frame import Cell, Frame
 from domstats.formats.options import NO_OPTIONS, Options
+from domstats.formats.standing import MICROSECONDS
 from domstats.formats.text import escape
 from domstats.formats.values import Writers, rows
 from domstats.model.layout import Layout, Shape
@@ -34,8 +35,6 @@ from domstats.model.snapshot import Snapshot
 LONG = (frame.DOMAIN, frame.UUID, frame.ID, frame.STATUS, frame.AGE, frame.SAMPLED, "key", "type", "value")
 """The columns when no table is asked for."""
 
-_MICROSECONDS = 6
-"""Decimals of an age. Times are seconds since the epoch, and their doubles have no more."""
 _AS_THEY_ARE = Writers(float, bool, str)
 
 _Writers = Mapping[type, Callable[[Any], str]]
@@ -92,7 +91,7 @@ def _long(snapshot: Snapshot) -> Iterator[_Part]:
 
 def _rounded(ages: Iterable[Cell]) -> list[Cell]:
     """Ages with as many decimals as they have; None where there is none."""
-    return [round(age, _MICROSECONDS) if isinstance(age, float) and not math.isnan(age) else None for age in ages]
+    return [round(age, MICROSECONDS) if isinstance(age, float) and not math.isnan(age) else None for age in ages]
 
 
 def _arranged(parts: Iterable[_Part], known: Sequence[str], options: Options, what: str) -> Iterator[_Part]:

@@ -13,22 +13,22 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import add
 from typing import Any
 
 import msgspec
 
+from domstats.formats.standing import Standing, standings
+from domstats.formats.stencil import Place, Style, render
 from domstats.formats.text import HOSTILE, to_bytes, utf8
-from domstats.formats.values import Writers, rows
-from domstats.model.layout import Shape
+from domstats.model.layout import RecordLayout, Shape
 from domstats.model.params import ParamType
-from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
 
-_BASE64 = "base64"
-_BASE64_KEY = "base64:"
-_MICROSECONDS = 6
-"""Decimals of an age. Times are seconds since the epoch, and their doubles have no more."""
+BASE64 = "base64"
+BASE64_KEY = "base64:"
 
 _HOSTILE = re.compile(f"[{HOSTILE}]")
 
@@ -36,14 +36,14 @@ _HOSTILE = re.compile(f"[{HOSTILE}]")
 def text(value: str) -> str | dict[str, str]:
     """A name or a string value."""
     plain = utf8(value)
-    return {_BASE64: _base64(value)} if plain is None else plain
+    return {BASE64: _base64(value)} if plain is None else plain
 
 
 def key(name: str) -> str:
     """A value's key."""
     plain = utf8(name)
-    if plain is None or plain.startswith(_BASE64_KEY):
-        return _BASE64_KEY + _base64(name)
+    if plain is None or plain.startswith(BASE64_KEY):
+        return BASE64_KEY + _base64(name)
     return plain
 
 
@@ -58,7 +58,41 @@ def double(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-_WRITERS = Writers(double, bool, text)
+def read_text(written: str | Mapping[str, str]) -> str:
+    """What was written by `text`. Raises ValueError."""
+    if isinstance(written, str):
+        return written
+    if list(written) != [BASE64]:
+        raise ValueError(f"neither a text nor an object with a member {BASE64!r}")
+    return from_base64(written[BASE64])
+
+
+def read_key(written: str) -> str:
+    """What was written by `key`. Raises ValueError."""
+    return from_base64(written.removeprefix(BASE64_KEY)) if written.startswith(BASE64_KEY) else written
+
+
+def from_base64(written: str) -> str:
+    """The text whose bytes these are. Raises ValueError."""
+    return base64.b64decode(written, validate=True).decode("utf-8", "surrogateescape")
+
+
+def read_double(written: float | str) -> float:
+    """What was written by `double`. Raises ValueError."""
+    if isinstance(written, str):
+        return _DOUBLES[written] if written in _DOUBLES else float("not a double")
+    return float(written)
+
+
+_DOUBLES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def as_json(document: Any) -> bytes:
+    """A JSON document; nothing in it is obeyed by a terminal."""
+    encoded = msgspec.json.encode(document)
+    if not encoded.isascii() or b"\x7f" in encoded:
+        encoded = _HOSTILE.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded.decode()).encode()
+    return encoded
 
 
 def types(shape: Shape) -> dict[str, str]:
@@ -66,37 +100,79 @@ def types(shape: Shape) -> dict[str, str]:
     return {key(name): ParamType(kind).label for name, (_, kind) in shape.entries.items()}
 
 
-def poll(snapshot: Snapshot) -> dict[str, Any]:
-    """What is said of a poll: when it was taken, in seconds since the epoch, and the URI of its (first) source."""
-    return {"time": snapshot.time, "source": text(snapshot.sampling.source_names[0])}
+def poll(snapshot: Snapshot) -> bytes:
+    """The members that say of a poll when it was taken, in seconds since the epoch, and the URI of its source."""
+    return _members({"time": snapshot.time, "source": text(snapshot.sampling.source_names[0])})
 
 
-def domains(snapshot: Snapshot, types: Mapping[Shape, Mapping[str, str]]) -> Iterator[dict[str, Any]]:
-    """Each domain's object; `types` is what its member of that name shall hold, by the record's shape."""
-    keys = {shape: [key(name) for name in shape.keys] for shape in types}
-    for record, values in rows(snapshot, _WRITERS):
-        shape = record.layout.shape
-        stats = dict(zip(keys[shape], values, strict=True))
-        yield head(record) | {"stats": stats, "types": types[shape]}
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around the domains' objects, and in each of them beside who it is, how it stands, and its values."""
+
+    opening: bytes
+    """Before the first."""
+    start: bytes
+    """Each object's, up to the first member."""
+    ends: Mapping[Shape, bytes]
+    """What follows the values of a record of that shape, with the object's end."""
+    separator: bytes
+    """Between two."""
+    closing: bytes
+    """After the last."""
 
 
-def head(record: Record) -> dict[str, Any]:
-    """How a domain's object begins: who it is and how its record stands; ages are in seconds."""
-    domain = record.domain
-    ages = {group: round(age, _MICROSECONDS) for group, age in record.ages.items()}
-    return {
-        "name": text(domain.name),
-        "uuid": domain.uuid,
-        "id": domain.id,
-        "status": record.status.label,
-        "age": max(ages.values(), default=0.0),
-        "ages": ages,
-    }
+def objects(snapshot: Snapshot, style: Style, frame: Frame) -> bytes:
+    """The document: each domain's object with its name, UUID, id, status, ages in seconds, and `stats`."""
+    if not len(snapshot):
+        return frame.opening + frame.closing
+    layout = snapshot.layout
+    identities: list[bytes] | None = layout.derived.get("json identities")
+    if identities is None:
+        identities = layout.derived["json identities"] = [_identity(record) for record in layout.records]
+    follows = {shape: end + frame.separator + frame.start for shape, end in frame.ends.items()}
+    starts = [frame.opening + frame.start, *(follows[record.shape] for record in layout.records[:-1])]
+    between = list(map(add, map(add, starts, identities), _standings(snapshot)))
+    return render(snapshot, style, [*between, frame.ends[layout.records[-1].shape] + frame.closing])
 
 
-def dump(document: Any) -> bytes:
-    """A JSON document and a newline."""
-    encoded = msgspec.json.encode(document)
-    if not encoded.isascii() or b"\x7f" in encoded:
-        encoded = _HOSTILE.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded.decode()).encode()
-    return encoded + b"\n"
+def _standings(snapshot: Snapshot) -> list[bytes]:
+    """The members that say how each record stands, up to its values."""
+    written: dict[Standing, bytes] = {}
+    found = []
+    for one in standings(snapshot):
+        members = written.get(one)
+        if members is None:
+            told = {"status": one.status.label, "age": one.age, "ages": one.ages}
+            members = written[one] = b',%b,"stats":' % _members(told)
+        found.append(members)
+    return found
+
+
+def _identity(record: RecordLayout) -> bytes:
+    members: bytes | None = record.derived.get("json identity")
+    if members is None:
+        domain = record.domain
+        members = _members({"name": text(domain.name), "uuid": domain.uuid, "id": domain.id})
+        record.derived["json identity"] = members
+    return members
+
+
+def _members(document: dict[str, Any]) -> bytes:
+    return as_json(document)[1:-1]
+
+
+def _pieces(shape: Shape) -> list[bytes | Place]:
+    pieces: list[bytes | Place] = [b"{"]
+    for number, (name, slot) in enumerate(shape.slots.items()):
+        pieces += [(b"," if number else b"") + as_json(key(name)) + b":", Place(slot)]
+    return [*pieces, b"}"]
+
+
+def style(name: str, pieces: Callable[[Shape], Sequence[bytes | Place]]) -> Style:
+    """How a JSON format writes a record whose shape's text is this."""
+    return Style(name, pieces, lambda string: as_json(text(string)), lambda number: as_json(double(number)), _BOOLEANS)
+
+
+_BOOLEANS = (b"false", b"true")
+STATS = style("json", _pieces)
+"""A record's values as members of an object, by their keys."""

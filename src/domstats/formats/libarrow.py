@@ -22,8 +22,8 @@ except ImportError as error:
     raise MissingExtra("pyarrow", "arrow") from error
 
 __all__ = [
-    "ALL_VALID", "TIME", "TYPES", "Array", "DataType", "Field", "Schema", "Table", "Validity", "array", "arrays", "field",
-    "list_of", "lists", "numbers", "schema", "selected", "table", "texts", "to_parquet", "to_stream", "words",
+    "ALL_VALID", "TIME", "TYPES", "Array", "DataType", "Field", "Schema", "Table", "Validity", "array", "arrays",
+    "field", "list_of", "lists", "numbers", "schema", "selected", "table", "texts", "to_parquet", "to_stream", "words",
 ]  # fmt: skip
 
 Matrix = npt.NDArray[Any]

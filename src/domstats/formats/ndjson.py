@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from domstats.formats import document
 from domstats.formats.options import NO_OPTIONS, Options
+from domstats.model.layout import Shape
 from domstats.model.params import ParamType
 from domstats.model.snapshot import Snapshot
 
@@ -17,9 +18,15 @@ _SHOWN = (ParamType.ULLONG.label, ParamType.STRING.label, ParamType.BOOLEAN.labe
 
 def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
     """A line a domain, in the snapshot's order."""
-    types = {
-        shape: {key: label for key, label in document.types(shape).items() if label not in _SHOWN}
-        for shape, _ in snapshot.layout.by_shape()
-    }
-    poll = document.poll(snapshot)
-    return b"".join(document.dump(poll | domain) for domain in document.domains(snapshot, types))
+    ends = {shape: _end(shape) for shape, _ in snapshot.layout.by_shape()}
+    start = b"{%b," % document.poll(snapshot)
+    return document.objects(snapshot, document.STATS, document.Frame(b"", start, ends, b"", b""))
+
+
+def _end(shape: Shape) -> bytes:
+    """The end of a line, after the values."""
+    end: bytes | None = shape.derived.get("ndjson end")
+    if end is None:
+        types = {key: label for key, label in document.types(shape).items() if label not in _SHOWN}
+        end = shape.derived["ndjson end"] = b',"types":%b}\n' % document.as_json(types)
+    return end

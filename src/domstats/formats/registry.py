@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from domstats.formats.options import NO_OPTIONS, Options
@@ -19,10 +20,16 @@ class Format:
     name: str
     summary: str
     """What it is, for a list of formats."""
+    binary: bool = False
+    """Whether it is no text, and nothing for a terminal."""
+
+    def load(self) -> ModuleType:
+        """Its module, imported now if it was not. Raises MissingExtra."""
+        return import_module(f"domstats.formats.{self.name}")
 
     def encode(self, snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
-        """The snapshot in this format."""
-        encoded: bytes = import_module(f"domstats.formats.{self.name}").encode(snapshot, options)
+        """The snapshot in this format. Raises MissingExtra."""
+        encoded: bytes = self.load().encode(snapshot, options)
         return encoded
 
 
@@ -34,5 +41,8 @@ FORMATS: dict[str, Format] = {
         Format("json", "one document with everything"),
         Format("ndjson", "JSON, a line a domain"),
         Format("tree", "JSON, nested by the parts of the keys"),
+        Format("csv", "CSV, a line a value"),
+        Format("arrow", "Arrow's IPC stream", binary=True),
+        Format("parquet", "a Parquet file", binary=True),
     )
 }

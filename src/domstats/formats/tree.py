@@ -5,23 +5,40 @@ Shorter to write paths for than `json`, and less exact: it has no wire types.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from domstats.formats import document
 from domstats.formats.options import NO_OPTIONS, Options
+from domstats.formats.stencil import Place
+from domstats.model.layout import Shape
 from domstats.model.snapshot import Snapshot
+from domstats.model.tree import tree
 
 
 def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
     """The document, on one line."""
-    domains = [document.head(record) | {"stats": _written(record.tree())} for record in snapshot]
-    return document.dump(document.poll(snapshot) | {"domains": domains})
+    opening = b'{%b,"domains":[' % document.poll(snapshot)
+    ends = {shape: b"}" for shape, _ in snapshot.layout.by_shape()}
+    return document.objects(snapshot, _STYLE, document.Frame(opening, b"{", ends, b",", b"]}\n"))
 
 
-def _written(node: Any) -> Any:
-    """A branch or a value as JSON has it; a part of a key that is a number becomes text."""
-    if isinstance(node, dict):
-        return {document.key(str(part)): _written(child) for part, child in node.items()}
-    if isinstance(node, float):
-        return document.double(node)
-    return document.text(node) if isinstance(node, str) else node
+def _pieces(shape: Shape) -> list[bytes | Place]:
+    pieces: list[bytes | Place] = []
+    _append(pieces, tree((key, Place(slot)) for key, slot in shape.slots.items()))
+    return pieces
+
+
+def _append(pieces: list[bytes | Place], branch: Mapping[str | int, Any]) -> None:
+    """The text of a branch; a part of a key that is a number becomes text."""
+    pieces.append(b"{")
+    for number, (part, node) in enumerate(branch.items()):
+        pieces.append((b"," if number else b"") + document.as_json(document.key(str(part))) + b":")
+        if isinstance(node, Place):
+            pieces.append(node)
+        else:
+            _append(pieces, node)
+    pieces.append(b"}")
+
+
+_STYLE = document.style("tree", _pieces)

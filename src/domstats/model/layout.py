@@ -2,7 +2,8 @@
 
 Between two polls the names hardly ever change, only the numbers do. So everything that does not change stands here,
 immutable and shared from poll to poll, and a snapshot adds one flat array of 64-bit values. A value's slot holds, by
-its wire type, a signed or unsigned integer, the bits of a double, 0 or 1, or an index into the record's strings.
+its wire type, a signed or unsigned integer, the bits of a double, 0 or 1, or a string's place among the strings of the
+record.
 """
 
 from __future__ import annotations

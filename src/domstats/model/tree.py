@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from domstats.model.params import Value
-
 ITSELF = "."
 """Where a value stands whose key is also the beginning of other keys: `a` beside `a.b` is tree["a"]["."]. No part of
 a key can be a dot."""
 
 
-def tree(items: Iterable[tuple[str, Value]]) -> dict[str | int, Any]:
+def tree(items: Iterable[tuple[str, Any]]) -> dict[str | int, Any]:
     """Nest the items by the parts of their keys; a part of digits becomes an int."""
     root: dict[str | int, Any] = {}
     for key, value in items:

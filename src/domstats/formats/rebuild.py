@@ -1,0 +1,76 @@
+"""A snapshot from what a document says of it. Everything is checked: documents come from anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from domstats.catalog.groups import GROUP_NAMES
+from domstats.model.domain import Domain, is_uuid
+from domstats.model.layout import DomainKey
+from domstats.model.params import ParamType, TypedParameter, Value
+from domstats.model.sampling import Sampling, Status
+from domstats.model.snapshot import Snapshot
+
+STATUSES = {status.label: status for status in Status}
+TYPES = {kind.label: kind for kind in ParamType}
+_GROUPS = {name: number for number, name in enumerate(GROUP_NAMES)}
+_DOMAIN_IDS = range(-(1 << 31), 1 << 31)
+_PYTHON_TYPES: dict[ParamType, type] = {ParamType.STRING: str, ParamType.BOOLEAN: bool, ParamType.DOUBLE: float}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """What a document says of one domain."""
+
+    domain: Domain
+    params: Sequence[TypedParameter]
+    status: Status
+    ages: Mapping[str, float]
+    """Seconds since each group was sampled."""
+
+
+def snapshot_of(records: Sequence[ReadRecord], time: float, source: str) -> Snapshot:
+    """The snapshot; its host's processors are not known. Raises ValueError."""
+    if not math.isfinite(time):
+        raise ValueError(f"{time} is no time")
+    uuids: set[DomainKey] = set()
+    for number, record in enumerate(records):
+        if record.domain.uuid in uuids:
+            raise ValueError(f"domain number {number} has the UUID of another, {record.domain.uuid}")
+        uuids.add(record.domain.uuid)
+    sampling = Sampling.of_one_poll(len(records), math.nan, source)
+    times, status = np.array(sampling.times), np.array([record.status for record in records], np.uint8)
+    for row, record in zip(times, records, strict=True):
+        for group, age in record.ages.items():
+            if group not in _GROUPS or not math.isfinite(age):
+                raise ValueError(f"domain {record.domain.name!r} has an age of {age} for a group {group!r}")
+            row[_GROUPS[group]] = time - age
+    snapshot = Snapshot.of_params(((record.domain, record.params) for record in records), time=time)
+    return snapshot.with_sampling(
+        Sampling(status, times, sampling.sources, sampling.source_names, sampling.uncertainty)
+    )
+
+
+def domain_of(name: str, uuid: str, number: int | None) -> Domain:
+    """The domain. Raises ValueError."""
+    if not is_uuid(uuid):
+        raise ValueError(f"{uuid!r} is no UUID")
+    if number is not None and number not in _DOMAIN_IDS:
+        raise ValueError(f"{number} is no id of a domain")
+    return Domain(name, uuid.lower(), number)
+
+
+def param_of(name: str, type_name: str, value: Value) -> TypedParameter:
+    """The typed parameter, if the value can be one of that type. Raises ValueError."""
+    kind = TYPES.get(type_name)
+    if kind is None:
+        raise ValueError(f"there is no type {type_name!r}")
+    if kind == ParamType.DOUBLE and type(value) is int:
+        value = float(value)
+    if type(value) is not _PYTHON_TYPES.get(kind, int):
+        raise ValueError(f"{value!r} is no {type_name}")
+    return TypedParameter(name, kind, value)

@@ -1,0 +1,50 @@
+"""How the records of a snapshot stand, worked out once for all that stand alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from domstats.model.layout import Shape
+from domstats.model.record import Record
+from domstats.model.sampling import Status
+from domstats.model.snapshot import Snapshot
+
+MICROSECONDS = 6
+"""Decimals of an age. Times are seconds since the epoch, and their doubles have no more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """How a record stands; the same object for all records that stand alike."""
+
+    status: Status
+    ages: Mapping[str, float]
+    """Seconds since each of the record's groups was sampled."""
+    age: float
+    """Seconds since the oldest of them was sampled; 0 for a record without values."""
+
+
+def standings(snapshot: Snapshot) -> list[Standing]:
+    """How each record stands, in the snapshot's order."""
+    times, status = snapshot.sampling.times, snapshot.sampling.status
+    row = times.shape[1] * times.itemsize
+    if times.strides[0] == 0:  # the same row for all, as a single poll has
+        rows = [times[:1].tobytes()] * len(snapshot)
+    else:
+        joined = times.tobytes()
+        rows = [joined[start : start + row] for start in range(0, len(joined), row)]
+    found: dict[tuple[Shape, bytes, int], Standing] = {}
+    standing = []
+    shapes = (record.shape for record in snapshot.layout.records)
+    for position, alike in enumerate(zip(shapes, rows, status.tolist(), strict=True)):
+        one = found.get(alike)
+        if one is None:
+            one = found[alike] = _standing(snapshot.records[position])
+        standing.append(one)
+    return standing
+
+
+def _standing(record: Record) -> Standing:
+    ages = {group: round(age, MICROSECONDS) for group, age in record.ages.items()}
+    return Standing(record.status, ages, max(ages.values(), default=0.0))

@@ -1,0 +1,250 @@
+"""Texts that go record by record: what is fixed is kept, and a poll writes only its numbers. See `numbers`.
+
+A format says in a Style what the text of a record of some shape is: bytes, and the places of its values. What is worked
+out from that is kept with the shape, the record layout and the layout, so a guest that changes costs its own text.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from domstats.formats.numbers import (
+    BLANK,
+    CHUNK,
+    NARROW,
+    WIDTH,
+    Text,
+    blank,
+    without_blanks,
+    write_digits,
+    write_signed,
+    write_unsigned,
+)
+from domstats.model.columns import Values
+from domstats.model.layout import Layout, Positions, RecordLayout, Shape
+from domstats.model.params import ParamType
+from domstats.model.snapshot import Snapshot
+
+DOUBLE_WIDTH = 24
+"""Most bytes a double may take: those of -1.7976931348623157e+308."""
+
+
+_KINDS = {kind: kind for kind in (ParamType.LLONG, ParamType.ULLONG, ParamType.DOUBLE, ParamType.BOOLEAN)}
+_KINDS |= {ParamType.INT: ParamType.LLONG, ParamType.UINT: ParamType.ULLONG}
+"""For each wire type but that of strings, the one that stands for all that are written alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands in a record's text."""
+
+    slot: int
+    """The value's slot in the shape."""
+    words: tuple[str, ...] = ()
+    """Words for an integer's values from 0 on; a number that has none stands as it is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Style:
+    """How a format writes a record."""
+
+    name: str
+    """Under which it is kept what has been worked out; no two styles have the same."""
+    pieces: Callable[[Shape], Sequence[bytes | Place]]
+    """The text of a record of this shape, in its order. A slot has one place, or none."""
+    string: Callable[[str], bytes]
+    """A string's text."""
+    double: Callable[[float], bytes]
+    """A double's, DOUBLE_WIDTH bytes at most."""
+    booleans: tuple[bytes, bytes]
+    """False and true."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Values that are written in the same way."""
+
+    type: ParamType
+    """ULLONG stands for all unsigned integers, LLONG for all signed ones."""
+    words: tuple[bytes, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Bytes in which any such value has room; a multiple of four."""
+        longest = max(DOUBLE_WIDTH if self.type == ParamType.DOUBLE else WIDTH, *map(len, self.words), 0)
+        return -(-longest // CHUNK) * CHUNK
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ShapeText:
+    """The text of all records of a shape, with blanks for numbers. A place of a single blank is narrow, others wide."""
+
+    chunks: tuple[bytes, ...]
+    """The text, cut where the strings stand."""
+    strings: tuple[int, ...]
+    """Which of the record's strings stand there."""
+    ends: Positions
+    """For each slot where its place ends, as if strings took no room; -1 where it has none."""
+    after: Positions
+    """How many strings stand before it."""
+    kinds: tuple[_Kind | None, ...]
+    """How its value is written."""
+    wide: npt.NDArray[np.bool_]
+    """Whether its place is wide, or would be."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _LayoutText:
+    """The text of all records of a layout, with the numbers of some snapshot. Arrays have an element for each value."""
+
+    records: list[bytes]
+    values: Values
+    """The numbers in it."""
+    ends: Positions
+    """Where the value's place ends in the text of all records; -1 where it has none."""
+    record: Positions
+    """The position of its record."""
+    narrow: npt.NDArray[np.bool_]
+    """Whether its place is narrow."""
+    kinds: npt.NDArray[np.uint8]
+    """How it is written: an index into `styles`."""
+    styles: tuple[_Kind, ...]
+
+
+def render(snapshot: Snapshot, style: Style, between: Sequence[bytes]) -> bytes:
+    """The text of all records; `between`: what stands before each, and after the last."""
+    text = _layout_text(snapshot, style)
+    out = bytearray().join(chain.from_iterable(zip(between, (*text.records, b""), strict=True)))
+    changed = np.flatnonzero(snapshot.values != text.values)
+    changed = changed[text.ends[changed] > 0]
+    if len(changed):
+        before = np.cumsum(np.fromiter(map(len, between), np.int64, len(between)))
+        ends = text.ends[changed] + before[text.record[changed]]
+        _write(np.frombuffer(out, np.uint8), text, style, snapshot.values, changed, ends)
+    return without_blanks(out)
+
+
+def _write(out: Text, text: _LayoutText, style: Style, values: Values, which: Positions, ends: Positions) -> None:
+    """Write the values with these indexes to places that end there; what stood in them before goes."""
+    narrow = text.narrow[which]
+    write_digits(out, ends[narrow], values[which[narrow]])
+    which, ends = which[~narrow], ends[~narrow]
+    kinds = text.kinds[which]
+    for number, kind in enumerate(text.styles):
+        chosen = kinds == number
+        if chosen.any():
+            blank(out, ends[chosen], kind.width)
+            _write_kind(out, kind, ends[chosen], values[which[chosen]], style)
+
+
+def _write_kind(out: Text, kind: _Kind, ends: Positions, values: Values, style: Style) -> None:
+    if kind.type == ParamType.DOUBLE:
+        for end, bits in zip(ends.tolist(), values.tolist(), strict=True):
+            written = style.double(struct.unpack("=d", struct.pack("=Q", bits))[0])
+            out[end - len(written) : end] = np.frombuffer(written, np.uint8)
+        return
+    if kind.type == ParamType.BOOLEAN:
+        values = np.minimum(values, 1)
+    if kind.words:
+        known = values < len(kind.words)
+        _write_words(out, kind.words, ends[known], values[known])
+        ends, values = ends[~known], values[~known]
+    if kind.type == ParamType.LLONG:
+        write_signed(out, ends, values.view(np.int64))
+    else:
+        write_unsigned(out, ends, values)
+
+
+def _write_words(out: Text, words: Sequence[bytes], ends: Positions, values: Values) -> None:
+    longest = max(map(len, words))
+    table = np.frombuffer(b"".join(word.rjust(longest, BLANK) for word in words), np.uint8).reshape(-1, longest)
+    out[ends[:, np.newaxis] + np.arange(-longest, 0)] = table[values.astype(np.intp)]
+
+
+def _layout_text(snapshot: Snapshot, style: Style) -> _LayoutText:
+    """The text of the snapshot's layout, in which all its values have room."""
+    layout, values = snapshot.layout, snapshot.values
+    text: _LayoutText | None = layout.derived.get(style.name)
+    if text is None or (text.narrow & (values >= NARROW)).any():
+        text = layout.derived[style.name] = _make_layout_text(layout, values, style)
+    return text
+
+
+def _make_layout_text(layout: Layout, values: Values, style: Style) -> _LayoutText:
+    texts: list[bytes] = [b""] * len(layout)
+    ends, kinds = np.full(len(values), -1, np.int64), np.zeros(len(values), np.uint8)
+    narrow = np.zeros(len(values), np.bool_)
+    styles: dict[_Kind, int] = {}
+    for shape, positions in layout.by_shape():
+        index = layout.starts[positions][:, np.newaxis] + np.arange(len(shape))
+        text = _shape_text(shape, np.any(values.take(index) >= NARROW, axis=0), style)
+        lengths = np.zeros((len(positions), len(text.strings) + 1), np.int64)
+        for row, position in enumerate(positions.tolist()):
+            strings = _strings(layout.records[position], style)
+            chosen = [strings[number] for number in text.strings]
+            lengths[row, 1:] = list(map(len, chosen))
+            texts[position] = b"".join(chain.from_iterable(zip(text.chunks, (*chosen, b""), strict=True)))
+        ends[index] = np.where(text.ends >= 0, text.ends + lengths.cumsum(axis=1)[:, text.after], -1)
+        kinds[index] = [styles.setdefault(kind, len(styles)) if kind else 0 for kind in text.kinds]
+        narrow[index] = ~text.wide
+    starts = np.cumsum([0, *map(len, texts)])
+    record = np.repeat(np.arange(len(layout)), np.diff(layout.starts))
+    ends[ends >= 0] += starts[record[ends >= 0]]
+    blanks = _LayoutText(texts, values, ends, record, narrow, kinds, tuple(styles))
+    out = bytearray().join(texts)
+    there = np.flatnonzero(ends >= 0)
+    _write(np.frombuffer(out, np.uint8), blanks, style, values, there, ends[there])
+    return replace(blanks, records=[bytes(out[start:end]) for start, end in pairwise(starts.tolist())])
+
+
+def _strings(record: RecordLayout, style: Style) -> list[bytes]:
+    strings: list[bytes] | None = record.derived.get(style.name)
+    if strings is None:
+        strings = record.derived[style.name] = [style.string(string) for string in record.strings]
+    return strings
+
+
+def _shape_text(shape: Shape, large: npt.NDArray[np.bool_], style: Style) -> _ShapeText:
+    """The text of records of this shape. `large`: for each slot whether it holds a value that needs a wide place.
+
+    A place that was wide once stays so: a value that grows changes the text no more than once.
+    """
+    text: _ShapeText | None = shape.derived.get(style.name)
+    if text is None or (large & ~text.wide).any():
+        wide = large if text is None else large | text.wide
+        text = shape.derived[style.name] = _make_shape_text(shape, wide, style)
+    return text
+
+
+def _make_shape_text(shape: Shape, large: npt.NDArray[np.bool_], style: Style) -> _ShapeText:
+    chunks, strings, done = [bytearray()], [], 0
+    ends, after = np.full(len(shape), -1, np.int64), np.zeros(len(shape), np.int64)
+    kinds: list[_Kind | None] = [None] * len(shape)
+    wide = large.copy()
+    for piece in style.pieces(shape):
+        if isinstance(piece, bytes):
+            chunks[-1] += piece
+        elif shape.types[piece.slot] == ParamType.STRING:
+            strings.append(shape.string_slots.index(piece.slot))
+            done += len(chunks[-1])
+            chunks.append(bytearray())
+        else:
+            slot = piece.slot
+            kind = kinds[slot] = _kind(shape, piece, style)
+            wide[slot] |= bool(kind.words) or kind.type == ParamType.DOUBLE
+            chunks[-1] += BLANK * (kind.width if wide[slot] else 1)
+            ends[slot], after[slot] = done + len(chunks[-1]), len(strings)
+    return _ShapeText(tuple(map(bytes, chunks)), tuple(strings), ends, after, tuple(kinds), wide)
+
+
+def _kind(shape: Shape, place: Place, style: Style) -> _Kind:
+    kind = _KINDS[ParamType(shape.types[place.slot])]
+    if kind == ParamType.BOOLEAN:
+        return _Kind(kind, style.booleans)
+    return _Kind(kind, tuple(word.encode() for word in place.words))

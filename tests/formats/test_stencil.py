@@ -1,0 +1,133 @@
+"""Texts that go record by record, beside the same texts written value by value."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domstats.formats.stencil import Place, Style, render
+from domstats.model.domain import Domain
+from domstats.model.layout import Layout, Shape
+from domstats.model.params import ParamType, TypedParameter, Value
+from domstats.model.snapshot import Snapshot
+from strategies import hosts
+
+WORDS = ("off", "running very smoothly, thank you")
+
+
+def pieces(shape: Shape) -> list[bytes | Place]:
+    found: list[bytes | Place] = []
+    for slot in reversed(range(len(shape))):  # in an order of its own
+        found += [b"<", Place(slot, WORDS if shape.keys[slot] == "state.state" else ()), b">"]
+    return found
+
+
+def written(key: str, kind: ParamType, value: Value) -> bytes:
+    if kind == ParamType.STRING:
+        return b"'%d'" % len(str(value))
+    if kind == ParamType.DOUBLE:
+        return repr(value).encode()
+    if kind == ParamType.BOOLEAN:
+        return b"ja" if value else b"nein"
+    return WORDS[int(value)].encode() if key == "state.state" and value in (0, 1) else b"%d" % int(value)
+
+
+STYLE = Style("test", pieces, lambda text: b"'%d'" % len(text), lambda number: repr(number).encode(), (b"nein", b"ja"))
+
+
+def by_hand(snapshot: Snapshot, between: Sequence[bytes]) -> bytes:
+    text = between[0]
+    for record, after in zip(snapshot, between[1:], strict=True):
+        for param in reversed(record.params):
+            text += b"<%b>" % written(param.name, param.type, param.value)
+        text += after
+    return text
+
+
+def numbers(names: Sequence[str], values: Sequence[int]) -> Snapshot:
+    domains = [Domain(name, f"00000000-0000-0000-0000-{number:012}", None) for number, name in enumerate(names)]
+    keys = ("cpu.time", "state.state", "block.0.name", "x")
+    return Snapshot.of_params(
+        (
+            domain,
+            [
+                TypedParameter(key, ParamType.STRING, domain.name)
+                if key == "block.0.name"
+                else TypedParameter(key, ParamType.LLONG, value)
+                for key in keys
+            ],
+        )
+        for domain, value in zip(domains, values, strict=True)
+    )
+
+
+def following(snapshot: Snapshot, values: Sequence[int]) -> Snapshot:
+    """A later poll with the same layout, each record with another value."""
+    new = snapshot.values.copy()
+    for start, value in zip(snapshot.layout.starts.tolist(), values, strict=False):
+        new[[start, start + 1, start + 3]] = np.uint64(value & 2**64 - 1)
+    return Snapshot(snapshot.layout, new, snapshot.time, snapshot.sampling, None)
+
+
+@given(hosts, st.data())
+def test_any_host(host: list[tuple[Domain, list[TypedParameter]]], data: st.DataObject) -> None:
+    snapshot = Snapshot.of_params(host)
+    size = len(host) + 1
+    between = data.draw(
+        st.lists(st.binary(max_size=5).map(lambda raw: raw.replace(b"\0", b"")), min_size=size, max_size=size)
+    )
+    assert render(snapshot, STYLE, between) == by_hand(snapshot, between)
+    assert render(snapshot, STYLE, between) == by_hand(snapshot, between)
+
+
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_poll_after_poll(polls: list[list[int]]) -> None:
+    """Numbers that grow, shrink and change their sign, in texts that are kept."""
+    first = numbers(["a", "b" * 30, "c"], [0, 1, 2])
+    between = [b"[", b",", b",", b"]"]
+    render(first, STYLE, between)
+    for number, values in enumerate(polls):
+        later = following(first, values)
+        between = [b"[" * number, *between[1:]]
+        assert render(later, STYLE, between) == by_hand(later, between)
+    assert render(first, STYLE, between) == by_hand(first, between)
+
+
+@pytest.mark.parametrize("values", [(0, 9), (10, 9), (9, 10), (-1, 5), (2**63 - 1, -(2**63)), (1, 2)])
+def test_the_first_numbers_do_not_say_how_long_the_next_are(values: tuple[int, int]) -> None:
+    snapshot = numbers(["a"], values[:1])
+    render(snapshot, STYLE, [b"", b""])
+    later = following(snapshot, values[1:])
+    assert render(later, STYLE, [b"", b""]) == by_hand(later, [b"", b""])
+
+
+def test_a_changed_guest_leaves_what_is_kept_of_the_others() -> None:
+    before = numbers(["a", "b"], [5, 1000])
+    render(before, STYLE, [b"", b"", b""])
+    changed = numbers(["other"], [7])
+    after = Layout([before.layout.records[0], changed.layout.records[0]])
+    values = np.concatenate([before.values[:4], changed.values])
+    snapshot = Snapshot.of_one_poll(after, values, time=0.0, source="")
+    kept = before.layout.records[0].derived["test"]
+    assert render(snapshot, STYLE, [b"", b"|", b""]) == by_hand(snapshot, [b"", b"|", b""])
+    assert after.records[0].derived["test"] is kept
+
+
+def test_what_is_kept_goes_with_the_layout() -> None:
+    snapshot = numbers(["a"], [1])
+    render(snapshot, STYLE, [b"", b""])
+    layout = weakref.ref(snapshot.layout)
+    assert "test" in snapshot.layout.derived
+    del snapshot
+    gc.collect()
+    assert layout() is None
+
+
+def test_no_domains() -> None:
+    assert render(Snapshot.of_params([]), STYLE, [b"nothing"]) == b"nothing"
