@@ -28,9 +28,13 @@ def test_every_module_with_an_encoder_is_in_it() -> None:
 def test_a_format_is_imported_when_it_is_used() -> None:
     code = "import sys; from domstats.formats.registry import FORMATS; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numpy", "msgspec", "pyarrow", "domstats.model.snapshot", *(f"domstats.formats.{name}" for name in FORMATS)} & {
-        *loaded
-    }
+    assert not {
+        "numpy",
+        "msgspec",
+        "pyarrow",
+        "domstats.model.snapshot",
+        *(f"domstats.formats.{name}" for name in FORMATS),
+    } & {*loaded}
 
 
 @given(hosts, hosts)

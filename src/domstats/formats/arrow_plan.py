@@ -35,7 +35,7 @@ _HELP = {
     "block": "The disk's position in the keys.",
     "iothread": "The I/O thread's id.",
     frame.STATUS: "How the domain's record stands: fresh, partial, blocked, stale or gone.",
-    frame.AGE: "Time from when the values were sampled to the poll.",
+    frame.AGE: "Time from the sample of the values to the poll.",
     frame.SAMPLED: "When the values were sampled; of a domain, the oldest of them.",
 }
 _LISTS = {
