@@ -45,6 +45,12 @@ ROWS = (
     Row("one read by UUID and key, of 16,000 domains", "read_16000", at_most=0.5, unit="us", scale=1e6 / 500),
     Row("a column of 1,000 domains", "column_1000", at_most=20, unit="us", scale=1e6),
     Row("rates of 1,024 guests, same layout", "rates_known", unit="ms", scale=1e3),
+    Row("five Arrow tables of 1,024 guests", "arrow_tables", at_most=5, unit="ms", scale=1e3),
+    Row("the same as an Arrow stream", "encode[arrow-]", unit="ms", scale=1e3),
+    Row("the same as a Parquet file", "encode[parquet-]", unit="ms", scale=1e3),
+    Row("the same as CSV, a line a value", "encode[csv-]", unit="ms", scale=1e3),
+    Row("the domains of 1,024 guests as CSV", "encode[csv-domain]", unit="ms", scale=1e3),
+    Row("their vCPUs as CSV", "encode[csv-vcpu]", unit="ms", scale=1e3),
     Row(
         "real guests, all groups: the command `domstats get` / `virsh domstats`",
         "full_polls.ours",
