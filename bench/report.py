@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from domstats.formats.registry import FORMATS
+
 
 @dataclass(frozen=True)
 class Row:
@@ -25,7 +27,33 @@ class Row:
     """Figures are seconds of the benchmark times this."""
 
 
+WRITTEN = [name for name in FORMATS if name not in ("reply", "csv", "arrow", "parquet")]
+"""The formats that go record by record; the reply's is in the rows of encoding, those of tables have their own."""
+_LINEAR = 1.5
+"""Sixteen times the domains may cost sixteen times this: their texts no longer fit into the processor's cache, and are
+in memory that the system has to give first."""
+
+FORMAT_ROWS = (
+    Row("flat JSON of 1,024 guests: msgspec, given ready-made dicts of it", "write[json]", "msgspec_dicts", 1),
+    Row("the same when every number has changed", "write_all_changed", "msgspec_dicts"),
+    *(Row(f"{name}: 1,024 guests", f"write[{name}]", unit="ms", scale=1e3) for name in WRITTEN),
+    *(
+        Row(f"{name}: one guest has changed / none has", f"write_changed[{name}]", f"write[{name}]", at_most=2)
+        for name in WRITTEN
+    ),
+    *(
+        Row(
+            f"{name}: 16,000 simulated domains / 1,000",
+            f"write_simulated[{name}-16000]",
+            f"write_simulated[{name}-1000]",
+            at_most=16 * _LINEAR,
+        )
+        for name in WRITTEN
+    ),
+)
+
 ROWS = (
+    *FORMAT_ROWS,
     Row("decode 1,024 guests, layout known: libvirt-python's client CPU / ours", "decode_known", "libvirt_python", 40),
     Row("decode the same in slices of 32", "decode_slices", "libvirt_python", 20),
     Row("decode the same in other orders", "decode_shuffled", "libvirt_python", 20),
@@ -46,11 +74,25 @@ ROWS = (
     Row("a column of 1,000 domains", "column_1000", at_most=20, unit="us", scale=1e6),
     Row("rates of 1,024 guests, same layout", "rates_known", unit="ms", scale=1e3),
     Row("five Arrow tables of 1,024 guests", "arrow_tables", at_most=5, unit="ms", scale=1e3),
-    Row("the same as an Arrow stream", "encode[arrow-]", unit="ms", scale=1e3),
-    Row("the same as a Parquet file", "encode[parquet-]", unit="ms", scale=1e3),
-    Row("the same as CSV, a line a value", "encode[csv-]", unit="ms", scale=1e3),
-    Row("the domains of 1,024 guests as CSV", "encode[csv-domain]", unit="ms", scale=1e3),
-    Row("their vCPUs as CSV", "encode[csv-vcpu]", unit="ms", scale=1e3),
+    Row("the same when one guest has changed", "arrow_tables_changed", unit="ms", scale=1e3),
+    Row("the same as an Arrow stream", "write_table[arrow-]", unit="ms", scale=1e3),
+    Row("the same as a Parquet file", "write_table[parquet-]", unit="ms", scale=1e3),
+    Row("the same as CSV, a line a value", "write_table[csv-]", unit="ms", scale=1e3),
+    Row("the domains of 1,024 guests as CSV", "write_table[csv-domain]", unit="ms", scale=1e3),
+    Row("their vCPUs as CSV", "write_table[csv-vcpu]", unit="ms", scale=1e3),
+    Row(
+        "Prometheus's text of 1,024 guests with KVM counters: prometheus-client / ours",
+        "metrics_prometheus",
+        "metrics_prometheus_client",
+        25,
+    ),
+    Row(
+        "the same in OpenMetrics",
+        "metrics_openmetrics",
+        "metrics_prometheus_client_openmetrics",
+        25,
+    ),
+    Row("the same, one guest changed", "metrics_one_changed", "metrics_prometheus_client"),
     Row(
         "real guests, all groups: the command `domstats get` / `virsh domstats`",
         "full_polls.ours",

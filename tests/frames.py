@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import csv
+import io
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
+import pyarrow as pa
+from pyarrow import parquet
 
 from domstats import aio
 from domstats.catalog.groups import GROUP_NAMES
-from domstats.formats.text import to_bytes
+from domstats.formats.text import escape, to_bytes
 from domstats.model.record import Record
 from domstats.model.sampling import Sampling, Status
 from domstats.model.snapshot import Snapshot
 from fast_time import run_fast
 from scripted import Scripted, events
-from strategies import hosts
 
 PREFIXES = {"vcpu": "vcpu", "interface": "net", "block": "block", "iothread": "iothread"}
 """Of the keys in each table of devices."""
@@ -37,6 +39,10 @@ HEADS = {
 }
 """How each table begins, where devices have names."""
 
+ARROW_TYPES = {
+    "int": pa.int32(), "uint": pa.uint32(), "llong": pa.int64(), "ullong": pa.uint64(), "double": pa.float64(),
+    "boolean": pa.bool_(), "string": pa.utf8(),
+}  # fmt: skip
 Row = dict[str, Any]
 
 _DEVICE = re.compile(r"(vcpu|net|block|iothread)\.([0-9]{1,10})\.(.+)\Z", re.DOTALL)
@@ -123,24 +129,6 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def sampled(draw: st.DrawFn, snapshot: Snapshot) -> Snapshot:
-    """The snapshot with any statuses, and times that may be missing."""
-    shape = snapshot.sampling.times.shape
-    times = st.one_of(st.just(math.nan), st.floats(0, 4e9), st.just(snapshot.time))
-    status = draw(st.lists(st.sampled_from(list(Status)), min_size=shape[0], max_size=shape[0]))
-    drawn = draw(st.lists(times, min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]))
-    sampling = replace(
-        snapshot.sampling, status=np.array(status, np.uint8), times=np.array(drawn, np.float64).reshape(shape)
-    )
-    return snapshot.with_sampling(sampling)
-
-
-@st.composite
-def snapshots(draw: st.DrawFn) -> Snapshot:
-    """Any host, at any time, in any state."""
-    return sampled(draw, Snapshot.of_params(draw(hosts), time=draw(st.floats(0, 4e9)), source=draw(st.text())))
-
-
 def with_statuses(snapshot: Snapshot, statuses: Sequence[Status], ages: Sequence[float]) -> Snapshot:
     """The snapshot with a status and an age for each record."""
     times = snapshot.time - np.broadcast_to(np.array(ages)[:, np.newaxis], snapshot.sampling.times.shape)
@@ -160,3 +148,112 @@ def stuck_host(folder: Path) -> Snapshot:
             return await host.stats(deadline=10.0)
 
     return run_fast(poll())
+
+
+def as_written(value: Any, kind: Any) -> Any:
+    """A record's value in a column of this type."""
+    if isinstance(value, str):
+        return binary_text(value)
+    if kind == pa.utf8() and value is not None:
+        return str(value).lower() if isinstance(value, bool) else repr(value)
+    return value
+
+
+def arrow_type(kinds: Sequence[str]) -> Any:
+    """The type of a column with these wire types."""
+    if len(kinds) == 1:
+        return ARROW_TYPES[kinds[0]]
+    if set(kinds) == {"uint", "ullong"}:
+        return pa.uint64()
+    return pa.int64() if set(kinds) <= {"int", "uint", "llong"} else pa.utf8()
+
+
+def lists(table: Any) -> list[list[Any]]:
+    """The rows of a table, whatever its columns are called."""
+    columns = [column.to_pylist() for column in table.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def check_flat(snapshot: Snapshot, table: str, found: Any) -> list[list[Any]]:
+    """An Arrow table is what the records say; its rows."""
+    found.validate(full=True)
+    columns, expected_rows = expected(snapshot, table)
+    names = [binary_text(name) for _, name in columns]
+    assert [label.rstrip("_") for label in found.schema.names] == [name.rstrip("_") for name in names]
+    assert len(set(found.schema.names)) == len(names)
+    held = [arrow_type(kinds) if kinds else found.schema.types[at] for at, (kinds, _) in enumerate(columns)]
+    assert found.schema.types == held
+    cells = [[as_written(value, kind) for value, kind in zip(row, held, strict=True)] for row in expected_rows]
+    assert same(lists(found), cells)
+    return cells
+
+
+def check_whole(snapshot: Snapshot, whole: Any) -> None:
+    """The Arrow table of everything is what the records say."""
+    whole.validate(full=True)
+    assert whole.num_rows == len(snapshot)
+    own = whole.num_columns - len(PREFIXES)
+    check_flat(snapshot, "domain", whole.select(list(range(own))))
+    for at, table in enumerate(PREFIXES, own):
+        devices = whole.column(at).combine_chunks()
+        columns, rows_of_devices = expected(snapshot, table)
+        inside = [place for place, (kinds, name) in enumerate(columns) if kinds or name not in _OF_THE_DOMAIN]
+        flat = pa.Table.from_batches([pa.RecordBatch.from_struct_array(devices.flatten())])
+        held = flat.schema.types
+        cells = [[as_written(row[place], held[to]) for to, place in enumerate(inside)] for row in rows_of_devices]
+        assert same(lists(flat), cells)
+        owners = Counter(said["uuid"] for said, _ in rows(snapshot, table))
+        assert devices.value_lengths().to_pylist() == [owners[domain.uuid] for domain in snapshot.domains]
+
+
+_OF_THE_DOMAIN = ("domain", "uuid", "id", "status")
+
+
+def check_arrow(snapshot: Snapshot, encoded: bytes) -> None:
+    """The stream of everything, read back."""
+    check_whole(snapshot, pa.ipc.open_stream(encoded).read_all())
+
+
+def check_parquet(snapshot: Snapshot, encoded: bytes) -> None:
+    """The file of everything, read back."""
+    check_whole(snapshot, parquet.read_table(io.BytesIO(encoded)))
+
+
+def check_csv(snapshot: Snapshot, encoded: bytes) -> None:
+    """CSV's line a value, read back."""
+    head, *found = read_csv(encoded)
+    assert head == ["domain", "uuid", "id", "status", "age", "sampled", "key", "type", "value"]
+    assert found == long_form(snapshot)
+
+
+def read_csv(encoded: bytes) -> list[list[str]]:
+    """The rows, the names of columns first."""
+    return list(csv.reader(io.StringIO(encoded.decode(), newline=""), strict=True))
+
+
+def cell(value: Any) -> str:
+    """A value as CSV should have it; ages are looked at by themselves."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds")
+    return escape(value) if isinstance(value, str) else repr(value)
+
+
+def long_form(snapshot: Snapshot) -> list[list[str]]:
+    found = []
+    for record in snapshot:
+        domain = record.domain
+        who = [escape(domain.name), domain.uuid, "" if domain.id is None else str(domain.id), record.status.label]
+        groups = [record.layout.shape.groups[slot] for slot in range(len(record.layout.shape))]
+        for group, param in zip(groups, record.params, strict=True):
+            sampled = float(snapshot.sampling.times[snapshot.layout.position(domain.uuid)][group])
+            known = sampled == sampled  # NaN differs from itself
+            age = repr(round(snapshot.time - sampled, 6)) if known else ""
+            when = cell(moment(sampled)) if known else ""
+            found.append([*who, age, when, escape(param.name), param.type.label, cell(param.value)])
+        if not groups:
+            found.append([*who, "", "", "", "", ""])
+    return found

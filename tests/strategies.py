@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 from hypothesis import strategies as st
 
+from domstats.catalog.groups import GROUP_NAMES
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter, Value
+from domstats.model.sampling import Status
+from domstats.model.snapshot import Snapshot
 
 any_bytes_as_text = st.binary(max_size=40).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 """What a peer can send where text is expected: bytes that need not be UTF-8."""
@@ -41,3 +47,17 @@ domains = st.builds(
 records = st.tuples(domains, st.lists(params, max_size=12))
 hosts = st.lists(records, max_size=6, unique_by=lambda record: record[0].uuid)
 """What a whole reply holds."""
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    """Any snapshot: any records, every status, and groups of any age, or of none."""
+    snapshot = Snapshot.of_params(draw(hosts), time=draw(st.floats(1.0, 4e9)), source=draw(texts))
+    count = len(snapshot)
+    status = draw(st.lists(st.sampled_from(Status), min_size=count, max_size=count))
+    row = st.lists(
+        st.one_of(st.none(), st.just(0.0), st.floats(0, 1e6)), min_size=len(GROUP_NAMES), max_size=len(GROUP_NAMES)
+    )
+    ages = np.array(draw(st.lists(row, min_size=count, max_size=count)), np.float64).reshape(count, len(GROUP_NAMES))
+    sampling = replace(snapshot.sampling, status=np.array(status, np.uint8).reshape(count), times=snapshot.time - ages)
+    return snapshot.with_sampling(sampling)

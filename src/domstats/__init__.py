@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from domstats import aio, errors
     from domstats.collecting import collect
     from domstats.collector.collector import Collector
+    from domstats.formats.json import decode as from_json
+    from domstats.formats.ndjson import decode as from_ndjson
     from domstats.host import Host, connect
     from domstats.model.description import Description
     from domstats.model.domain import Domain
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Collector", "Description", "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record",
     "ReplyDecoder", "Snapshot", "StatsGroup", "Status", "TypedParameter", "aio", "collect", "connect", "errors",
+    "from_json", "from_ndjson",
 ]  # fmt: skip
 
 _HOMES = {
@@ -53,12 +56,15 @@ _HOMES = {
     "TypedParameter": "model.params",
     "collect": "collecting",
     "connect": "host",
+    "from_json": "formats.json:decode",
+    "from_ndjson": "formats.ndjson:decode",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f"domstats.{_HOMES[name]}"), name)
+        module, _, attribute = _HOMES[name].partition(":")
+        return getattr(import_module(f"domstats.{module}"), attribute or name)
     if name in ("aio", "errors"):
         return import_module(f"domstats.{name}")
     raise AttributeError(f"module 'domstats' has no attribute {name!r}")

@@ -5,6 +5,7 @@ DomstatsError
 │   ├── UnknownDomain        (also a KeyError)
 │   ├── UnknownField         (also a KeyError)
 │   ├── UnknownGroup         (also a ValueError)
+│   ├── UnknownColumn        (also a KeyError)
 │   ├── MixedTypes           (also a TypeError) one column, several wire types
 │   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
 │   ├── BadUri               (also a ValueError)
@@ -66,6 +67,21 @@ class UnknownGroup(UsageError, ValueError):
 
     def __str__(self) -> str:
         return f"no statistics group {self.group!r}; known are {', '.join(self.known)}"
+
+
+class UnknownColumn(UsageError, KeyError):
+    """A table has no such column. `column` is what was asked for, `near` the names most like it, `known` what there is
+    beside the keys of the records."""
+
+    def __init__(self, column: str, near: tuple[str, ...], known: tuple[str, ...]) -> None:
+        super().__init__(column, near, known)
+        self.column, self.near, self.known = column, near, known
+
+    def __str__(self) -> str:
+        text = f"no column {self.column!r}"
+        if self.near:
+            return f"{text}; do you mean {' or '.join(self.near)}?"
+        return f"{text}; there are {', '.join(self.known)}, and every key of a record (domstats fields)"
 
 
 class MixedTypes(UsageError, TypeError):

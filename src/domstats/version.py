@@ -1,5 +1,3 @@
-"""This release's number."""
-
-from __future__ import annotations
+"""The version, where every layer can see it."""
 
 __version__ = "0.1.0"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,16 +28,13 @@ from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
 from domstats.version import __version__
 from domstats.wire.bulk.decoder import ReplyDecoder
-from frames import HEADS, PREFIXES, TABLES, binary_text, same, snapshots, stuck_host, with_statuses
+from frames import HEADS, PREFIXES, TABLES, check_flat, check_whole, same, stuck_host, with_statuses
+from strategies import snapshots
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 OTHER_UUID = "0d9f8a56-0000-4000-8000-00000000abcd"
 TIME = 1_700_000_000.25
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, 250_000, UTC)
-ARROW_TYPES = {
-    "int": pa.int32(), "uint": pa.uint32(), "llong": pa.int64(), "ullong": pa.uint64(), "double": pa.float64(),
-    "boolean": pa.bool_(), "string": pa.utf8(),
-}  # fmt: skip
 INT, UINT, LLONG, ULLONG, DOUBLE, BOOLEAN, STRING = ParamType
 
 
@@ -184,59 +180,11 @@ class TestNames:
         assert (row["vcpu"], row["vcpu_"]) == (3, [])
 
 
-def as_written(value: Any, kind: Any) -> Any:
-    """A record's value in a column of this type."""
-    if isinstance(value, str):
-        return binary_text(value)
-    if kind == pa.utf8() and value is not None:
-        return str(value).lower() if isinstance(value, bool) else repr(value)
-    return value
-
-
-def arrow_type(kinds: Sequence[str]) -> Any:
-    """The type of a column with these wire types."""
-    if len(kinds) == 1:
-        return ARROW_TYPES[kinds[0]]
-    if set(kinds) == {"uint", "ullong"}:
-        return pa.uint64()
-    return pa.int64() if set(kinds) <= {"int", "uint", "llong"} else pa.utf8()
-
-
 def check(snapshot: Snapshot) -> None:
     """Every table holds what the records hold, and nothing else."""
-    whole = snapshot.to_arrow()
-    whole.validate(full=True)
-    assert whole.num_rows == len(snapshot)
     for table in TABLES:
-        found = snapshot.to_arrow(table)
-        found.validate(full=True)
-        columns, rows = frames.expected(snapshot, table)
-        names = [name for _, name in columns]
-        assert [label.rstrip("_") for label in found.schema.names] == [binary_text(name).rstrip("_") for name in names]
-        assert len(set(found.schema.names)) == len(names)
-        types = [arrow_type(kinds) if kinds else found.schema.types[at] for at, (kinds, _) in enumerate(columns)]
-        assert found.schema.types == types
-        cells = [[as_written(value, kind) for value, kind in zip(row, types, strict=True)] for row in rows]
-        assert same(lists(found), cells)
-        if table == "domain":
-            assert same(lists(whole.select(list(range(len(names))))), cells)
-        else:
-            devices = whole.column(whole.num_columns - len(TABLES) + TABLES.index(table)).combine_chunks()
-            flat = pa.Table.from_batches([pa.RecordBatch.from_struct_array(devices.flatten())])
-            own = [
-                at
-                for at, (kinds, name) in enumerate(columns)
-                if kinds or name not in ("domain", "uuid", "id", "status")
-            ]
-            assert same(lists(flat), [[row[at] for at in own] for row in cells])
-            owners = [said["uuid"] for said, _ in frames.rows(snapshot, table)]
-            assert devices.value_lengths().to_pylist() == [owners.count(domain.uuid) for domain in snapshot.domains]
-
-
-def lists(table: Any) -> list[list[Any]]:
-    """The rows of a table, whatever its columns are called."""
-    columns = [column.to_pylist() for column in table.columns]
-    return [list(row) for row in zip(*columns, strict=True)]
+        check_flat(snapshot, table, snapshot.to_arrow(table))
+    check_whole(snapshot, snapshot.to_arrow())
 
 
 @given(snapshots())

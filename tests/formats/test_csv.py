@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv as stdlib
-import io
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +22,8 @@ from domstats.model.params import ParamType, TypedParameter, Value
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.decoder import ReplyDecoder
-from frames import TABLES, expected, moment, snapshots, stuck_host, with_statuses
-from strategies import hosts
+from frames import TABLES, cell, check_csv, expected, read_csv, stuck_host, with_statuses
+from strategies import hosts, snapshots
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 OTHER_UUID = "0d9f8a56-0000-4000-8000-00000000abcd"
@@ -56,11 +53,6 @@ def of_values(*values: tuple[ParamType, Value]) -> Snapshot:
         (Domain("abcdefgh"[number], f"{number:08}{UUID[8:]}", number), [TypedParameter("key", kind, value)])
         for number, (kind, value) in enumerate(values)
     )
-
-
-def read(encoded: bytes) -> list[list[str]]:
-    """The rows, the names of columns first."""
-    return list(stdlib.reader(io.StringIO(encoded.decode(), newline=""), strict=True))
 
 
 def test_a_value_a_line() -> None:
@@ -129,14 +121,14 @@ def test_a_column_of_several_types() -> None:
 def test_duplicate_keys_are_all_there() -> None:
     params = [TypedParameter("a", INT, 1), TypedParameter("a", STRING, "two")]
     encoded = csv.encode(Snapshot.of_params([(Domain("vm", UUID, 1), params)]))
-    assert [row[-3:] for row in read(encoded)[1:]] == [["a", "int", "1"], ["a", "string", "two"]]
+    assert [row[-3:] for row in read_csv(encoded)[1:]] == [["a", "int", "1"], ["a", "string", "two"]]
 
 
 def test_statuses_and_ages() -> None:
     snapshot = with_statuses(of_values(*[(INT, 1)] * 5), list(Status), [0.0, 1.5, 2.123456789, 3.0, 4.0])
     for table in ("", "domain"):
         columns = Options(table=table, columns=["status", "age"])
-        assert read(csv.encode(snapshot, columns))[1:] == [
+        assert read_csv(csv.encode(snapshot, columns))[1:] == [
             ["fresh", "0.0"], ["partial", "1.5"], ["blocked", "2.123457"], ["stale", "3.0"], ["gone", "4.0"],
         ]  # fmt: skip
 
@@ -144,12 +136,12 @@ def test_statuses_and_ages() -> None:
 class TestColumnsAndRows:
     def test_columns_are_chosen_and_ordered(self) -> None:
         options = Options(table="vcpu", columns=["time", "domain", "vcpu"])
-        assert read(csv.encode(host(), options)) == [
+        assert read_csv(csv.encode(host(), options)) == [
             ["time", "domain", "vcpu"],
             ["5", "web, 1", "0"],
             ["9", "web, 1", "1"],
         ]
-        assert read(csv.encode(host(), Options(columns=["value"], top=2))) == [["value"], ["1"], [str(2**64 - 1)]]
+        assert read_csv(csv.encode(host(), Options(columns=["value"], top=2))) == [["value"], ["1"], [str(2**64 - 1)]]
 
     @pytest.mark.parametrize(
         ("sort", "order"),
@@ -163,23 +155,23 @@ class TestColumnsAndRows:
     def test_sorted(self, sort: str, order: str) -> None:
         """Numbers descending, texts after them and ascending, what is missing or no number last."""
         snapshot = of_values((INT, 1), (INT, 5), (DOUBLE, float("nan")), (LLONG, 7), (STRING, "x"), (STRING, "y"))
-        found = read(csv.encode(snapshot, Options(table="domain", sort=sort, columns=["domain"])))
+        found = read_csv(csv.encode(snapshot, Options(table="domain", sort=sort, columns=["domain"])))
         assert "".join(row[0] for row in found[1:]) == order
 
     def test_large_counters_are_compared_exactly(self) -> None:
         snapshot = of_values((ULLONG, 2**63), (ULLONG, 2**63 + 1), (ULLONG, 2**64 - 1))
         for options in (Options(table="domain", sort="key"), Options(sort="value")):
-            assert [row[0] for row in read(csv.encode(snapshot, options))[1:]] == ["c", "b", "a"]
+            assert [row[0] for row in read_csv(csv.encode(snapshot, options))[1:]] == ["c", "b", "a"]
 
     def test_rows_without_a_value_are_last(self) -> None:
         for sort in ("cpu.time", "-cpu.time"):
-            found = read(csv.encode(host(), Options(table="domain", sort=sort)))
+            found = read_csv(csv.encode(host(), Options(table="domain", sort=sort)))
             assert [row[0] for row in found[1:]] == ["web, 1", "off"]
 
     @pytest.mark.parametrize("top", [0, 1, 2, 100])
     def test_the_first_rows(self, top: int) -> None:
-        whole = read(csv.encode(host(), Options(table="vcpu", sort="time")))
-        assert read(csv.encode(host(), Options(table="vcpu", sort="time", top=top))) == whole[: 1 + top]
+        whole = read_csv(csv.encode(host(), Options(table="vcpu", sort="time")))
+        assert read_csv(csv.encode(host(), Options(table="vcpu", sort="time", top=top))) == whole[: 1 + top]
 
     @pytest.mark.parametrize(
         ("options", "error"),
@@ -196,45 +188,17 @@ class TestColumnsAndRows:
             csv.encode(host(), options)
 
 
-def cell(value: Any) -> str:
-    """A value as CSV should have it; ages are looked at by themselves."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds")
-    return escape(value) if isinstance(value, str) else repr(value)
-
-
 def check(snapshot: Snapshot) -> None:
     """Tables and long form hold what the records hold, and nothing else."""
     for table in TABLES:
         columns, rows = expected(snapshot, table)
         age = columns.index(([], "age"))
-        head, *found = read(csv.encode(snapshot, Options(table=table)))
+        head, *found = read_csv(csv.encode(snapshot, Options(table=table)))
         assert [name.rstrip("_") for name in head] == [escape(name).rstrip("_") for _, name in columns]
         for row in rows:
             row[age] = None if row[age] is None else round(row[age], 6)
         assert found == [[cell(value) for value in row] for row in rows]
-    assert read(csv.encode(snapshot))[1:] == long_form(snapshot)
-
-
-def long_form(snapshot: Snapshot) -> list[list[str]]:
-    found = []
-    for record in snapshot:
-        domain = record.domain
-        who = [escape(domain.name), domain.uuid, "" if domain.id is None else str(domain.id), record.status.label]
-        groups = [record.layout.shape.groups[slot] for slot in range(len(record.layout.shape))]
-        for group, param in zip(groups, record.params, strict=True):
-            sampled = float(snapshot.sampling.times[snapshot.layout.position(domain.uuid)][group])
-            known = sampled == sampled  # NaN differs from itself
-            age = repr(round(snapshot.time - sampled, 6)) if known else ""
-            when = cell(moment(sampled)) if known else ""
-            found.append([*who, age, when, escape(param.name), param.type.label, cell(param.value)])
-        if not groups:
-            found.append([*who, "", "", "", "", ""])
-    return found
+    check_csv(snapshot, csv.encode(snapshot))
 
 
 @given(snapshots())
@@ -258,7 +222,7 @@ def test_a_host_with_a_guest_that_hangs_and_hostile_names(tmp_path: Path) -> Non
 def test_nothing_reaches_a_terminal_and_rows_are_lines(host: Any, table: str) -> None:
     encoded = csv.encode(Snapshot.of_params(host), Options(table=table)).decode()
     assert set(re.findall(f"[{HOSTILE}]", encoded)) == {"\n"}
-    assert encoded.count("\n") == len(read(encoded.encode()))
+    assert encoded.count("\n") == len(read_csv(encoded.encode()))
 
 
 def test_duckdb_reads_the_long_form(tmp_path: Path) -> None:
@@ -275,4 +239,4 @@ def test_duckdb_reads_the_long_form(tmp_path: Path) -> None:
 async def test_the_command_writes_it() -> None:
     ended = await domstats("get", "-c", "sim:///?domains=3&time=1800000000", "-f", "csv")
     assert (ended.code, ended.err) == (0, "")
-    assert read(ended.out)[0] == list(csv.LONG)
+    assert read_csv(ended.out)[0] == list(csv.LONG)

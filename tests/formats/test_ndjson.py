@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-import json as stdlib
-import re
-from typing import Any
+import pytest
 
-from hypothesis import given
-
-from captures import capture
-from domstats.formats import json, ndjson
-from domstats.formats.text import HOSTILE
+from domstats.errors import BadDocument
+from domstats.formats import ndjson
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.snapshot import Snapshot
-from domstats.wire.bulk.decoder import ReplyDecoder
-from strategies import hosts
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
-
-
-def type_shown(value: Any) -> str:
-    """The type of a value that its line's `types` does not have."""
-    return "boolean" if isinstance(value, bool) else "ullong" if isinstance(value, int) else "string"
-
-
-def check(snapshot: Snapshot) -> None:
-    encoded = ndjson.encode(snapshot)
-    lines = [stdlib.loads(line) for line in encoded.splitlines()]
-    document = stdlib.loads(json.encode(snapshot))
-    assert len(lines) == len(document["domains"])
-    assert encoded.endswith(b"\n" if lines else b"")
-    for line, domain in zip(lines, document["domains"], strict=True):
-        assert (line.pop("time"), line.pop("source")) == (document["time"], document["source"])
-        shown = {key: type_shown(value) for key, value in line["stats"].items()}
-        own = {key: document["types"][key] for key in domain["stats"]} | domain.pop("types")
-        assert shown | line.pop("types") == own
-        assert line == domain
-
-
-@given(hosts)
-def test_any_host(host: Any) -> None:
-    check(Snapshot.of_params(host, time=3.5, source="sim:///"))
-
-
-def test_a_real_host() -> None:
-    check(ReplyDecoder().decode(capture("libvirt-12.8-12-guests-poll1"), time=3.5, source="qemu:///system"))
 
 
 def test_a_line() -> None:
@@ -69,7 +34,18 @@ def test_no_domains() -> None:
     assert ndjson.encode(Snapshot.of_params([])) == b""
 
 
-@given(hosts)
-def test_no_control_characters(host: Any) -> None:
-    encoded = ndjson.encode(Snapshot.of_params(host)).decode()
-    assert set(re.findall(f"[{HOSTILE}]", encoded)) <= {"\n"}
+def test_lines_of_two_polls() -> None:
+    one, other = (ndjson.encode(Snapshot.of_params([(Domain("vm", UUID, 1), [])], time=time)) for time in (1.0, 2.0))
+    with pytest.raises(BadDocument, match="of another poll than the first line, at line 2"):
+        ndjson.decode(one + other)
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"[]", b"nothing"])
+def test_what_is_no_line(line: bytes) -> None:
+    good = ndjson.encode(Snapshot.of_params([(Domain("vm", UUID, 1), [])]))
+    with pytest.raises(BadDocument, match="at line 2"):
+        ndjson.decode(good + line + b"\n")
+
+
+def test_nothing_read() -> None:
+    assert len(ndjson.decode(b"")) == 0

@@ -21,7 +21,8 @@ from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.decoder import ReplyDecoder
-from frames import TABLES, expected, same, snapshots, stuck_host
+from frames import TABLES, expected, same, stuck_host
+from strategies import snapshots
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 TIME = 1_700_000_000.25

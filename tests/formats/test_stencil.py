@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domstats.formats.stencil import Place, Style, render
+from domstats.formats.stencil import BLOCK_MAX, Place, Style, render
 from domstats.model.domain import Domain
-from domstats.model.layout import Layout, Shape
+from domstats.model.layout import Layout, RecordLayout, Shape
 from domstats.model.params import ParamType, TypedParameter, Value
 from domstats.model.snapshot import Snapshot
 from strategies import hosts
@@ -107,26 +107,41 @@ def test_the_first_numbers_do_not_say_how_long_the_next_are(values: tuple[int, i
     assert render(later, STYLE, [b"", b""]) == by_hand(later, [b"", b""])
 
 
-def test_a_changed_guest_leaves_what_is_kept_of_the_others() -> None:
-    before = numbers(["a", "b"], [5, 1000])
-    render(before, STYLE, [b"", b"", b""])
-    changed = numbers(["other"], [7])
-    after = Layout([before.layout.records[0], changed.layout.records[0]])
-    values = np.concatenate([before.values[:4], changed.values])
+def test_a_guest_that_comes_leaves_the_blocks_of_the_others() -> None:
+    before = numbers([f"guest {number}" for number in range(2000)], range(2000))
+    render(before, STYLE, [b""] * 2001)
+    new = numbers(["new"], [7])
+    after = Layout([*before.layout.records[:500], *new.layout.records, *before.layout.records[500:]])
+    values = np.concatenate([before.values[:2000], new.values, before.values[2000:]])
     snapshot = Snapshot.of_one_poll(after, values, time=0.0, source="")
-    kept = before.layout.records[0].derived["test"]
-    assert render(snapshot, STYLE, [b"", b"|", b""]) == by_hand(snapshot, [b"", b"|", b""])
-    assert after.records[0].derived["test"] is kept
+
+    def blocks(layout: Layout) -> list[object]:
+        return [found for record in layout.records if (found := record.derived.get(("test", "block")))]
+
+    kept = blocks(before.layout)
+    assert render(snapshot, STYLE, [b"|"] * 2002) == by_hand(snapshot, [b"|"] * 2002)
+    remade = [each for each in blocks(after) if each not in kept]
+    assert len(kept) > 4
+    assert len(remade) == 1
 
 
-def test_what_is_kept_goes_with_the_layout() -> None:
+def test_a_block_is_never_too_large() -> None:
+    records = numbers(["same"] * BLOCK_MAX * 2, range(BLOCK_MAX * 2)).layout.records
+    alike = [RecordLayout(records[1].domain, record.shape, record.strings) for record in records]
+    values = np.zeros(len(alike) * 4, np.uint64)
+    snapshot = Snapshot.of_one_poll(Layout(alike), values, time=0.0, source="")
+    render(snapshot, STYLE, [b""] * (len(alike) + 1))
+    assert [number for number, each in enumerate(alike) if ("test", "block") in each.derived] == [0, BLOCK_MAX]
+
+
+def test_what_is_kept_goes_with_the_records() -> None:
     snapshot = numbers(["a"], [1])
     render(snapshot, STYLE, [b"", b""])
-    layout = weakref.ref(snapshot.layout)
-    assert "test" in snapshot.layout.derived
+    record = weakref.ref(snapshot.layout.records[0])
+    assert ("test", "block") in snapshot.layout.records[0].derived
     del snapshot
     gc.collect()
-    assert layout() is None
+    assert record() is None
 
 
 def test_no_domains() -> None:

@@ -21,21 +21,22 @@ from functools import cache, partial
 from types import NoneType
 from typing import Any
 
+import numpy as np
+
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.formats import frame
 from domstats.formats.frame import Cell, Frame
 from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.standing import MICROSECONDS
 from domstats.formats.text import escape
-from domstats.formats.values import Writers, rows
 from domstats.model.layout import Layout, Shape
-from domstats.model.params import ParamType
+from domstats.model.params import ParamType, Value
+from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
 
 LONG = (frame.DOMAIN, frame.UUID, frame.ID, frame.STATUS, frame.AGE, frame.SAMPLED, "key", "type", "value")
 """The columns when no table is asked for."""
 
-_AS_THEY_ARE = Writers(float, bool, str)
 
 _Writers = Mapping[type, Callable[[Any], str]]
 _Part = Sequence[Sequence[Cell]]
@@ -76,7 +77,7 @@ def _long(snapshot: Snapshot) -> Iterator[_Part]:
     labels = {int(kind): kind.label for kind in ParamType}
     times, groups = snapshot.sampling.times, len(GROUP_NAMES)
     ages, sampled = (snapshot.time - times).tolist(), frame.moments(times.ravel())
-    for position, (record, values) in enumerate(rows(snapshot, _AS_THEY_ARE)):
+    for position, (record, values) in enumerate(_records(snapshot)):
         shape, domain = record.layout.shape, record.domain
         who: list[Cell] = [domain.name, domain.uuid, domain.id, record.status.label]
         if not values:
@@ -87,6 +88,33 @@ def _long(snapshot: Snapshot) -> Iterator[_Part]:
         by_group = _rounded(ages[position]), sampled[position * groups : (position + 1) * groups]
         of_groups = [list(map(cells.__getitem__, shape.groups)) for cells in by_group]
         yield [*([cell] * len(values) for cell in who), *of_groups, *keys[shape], values]
+
+
+def _records(snapshot: Snapshot) -> Iterator[tuple[Record, list[Value]]]:
+    """Each record with its values by slot: those of `record.params` without an object for each."""
+    starts = snapshot.layout.starts.tolist()
+    signed, doubles = snapshot.values.view(np.int64).data, snapshot.values.view(np.float64).data
+    for record, start, end in zip(snapshot, starts[:-1], starts[1:], strict=True):
+        values: list[Value] = snapshot.values[start:end].tolist()
+        for slot, kind in _not_unsigned(record.layout.shape):
+            if kind == ParamType.DOUBLE:
+                values[slot] = doubles[start + slot]
+            elif kind == ParamType.BOOLEAN:
+                values[slot] = values[slot] != 0
+            elif kind == ParamType.STRING:
+                values[slot] = record.layout.strings[signed[start + slot]]
+            else:
+                values[slot] = signed[start + slot]
+        yield record, values
+
+
+def _not_unsigned(shape: Shape) -> list[tuple[int, int]]:
+    """Slots and types of the values that are not what the array holds."""
+    found: list[tuple[int, int]] | None = shape.derived.get("csv")
+    if found is None:
+        unsigned = (ParamType.UINT, ParamType.ULLONG)
+        found = shape.derived["csv"] = [(slot, kind) for slot, kind in enumerate(shape.types) if kind not in unsigned]
+    return found
 
 
 def _rounded(ages: Iterable[Cell]) -> list[Cell]:

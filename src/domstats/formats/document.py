@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from domstats.formats.standing import Standing, standings
+from domstats.formats.standing import standings
 from domstats.formats.stencil import Place, Style, render
 from domstats.formats.text import HOSTILE, to_bytes, utf8
 from domstats.model.layout import RecordLayout, Shape
@@ -58,35 +58,6 @@ def double(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def read_text(written: str | Mapping[str, str]) -> str:
-    """What was written by `text`. Raises ValueError."""
-    if isinstance(written, str):
-        return written
-    if list(written) != [BASE64]:
-        raise ValueError(f"neither a text nor an object with a member {BASE64!r}")
-    return from_base64(written[BASE64])
-
-
-def read_key(written: str) -> str:
-    """What was written by `key`. Raises ValueError."""
-    return from_base64(written.removeprefix(BASE64_KEY)) if written.startswith(BASE64_KEY) else written
-
-
-def from_base64(written: str) -> str:
-    """The text whose bytes these are. Raises ValueError."""
-    return base64.b64decode(written, validate=True).decode("utf-8", "surrogateescape")
-
-
-def read_double(written: float | str) -> float:
-    """What was written by `double`. Raises ValueError."""
-    if isinstance(written, str):
-        return _DOUBLES[written] if written in _DOUBLES else float("not a double")
-    return float(written)
-
-
-_DOUBLES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
 def as_json(document: Any) -> bytes:
     """A JSON document; nothing in it is obeyed by a terminal."""
     encoded = msgspec.json.encode(document)
@@ -97,7 +68,11 @@ def as_json(document: Any) -> bytes:
 
 def types(shape: Shape) -> dict[str, str]:
     """The wire type of each of a shape's keys."""
-    return {key(name): ParamType(kind).label for name, (_, kind) in shape.entries.items()}
+    found: dict[str, str] | None = shape.derived.get("json types")
+    if found is None:
+        found = {key(name): ParamType(kind).label for name, (_, kind) in shape.entries.items()}
+        shape.derived["json types"] = found
+    return found
 
 
 def poll(snapshot: Snapshot) -> bytes:
@@ -137,15 +112,12 @@ def objects(snapshot: Snapshot, style: Style, frame: Frame) -> bytes:
 
 def _standings(snapshot: Snapshot) -> list[bytes]:
     """The members that say how each record stands, up to its values."""
-    written: dict[Standing, bytes] = {}
-    found = []
-    for one in standings(snapshot):
-        members = written.get(one)
-        if members is None:
-            told = {"status": one.status.label, "age": one.age, "ages": one.ages}
-            members = written[one] = b',%b,"stats":' % _members(told)
-        found.append(members)
-    return found
+    each = standings(snapshot)
+    written = {}
+    for one in set(each):
+        told = {"status": one.status.label, "age": one.age, "ages": one.ages}
+        written[one] = b',%b,"stats":' % _members(told)
+    return [written[one] for one in each]
 
 
 def _identity(record: RecordLayout) -> bytes:

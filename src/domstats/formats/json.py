@@ -9,10 +9,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import msgspec
 
+from domstats.errors import BadDocument
 from domstats.formats import document
+from domstats.formats.document_reader import DomainObject, Text, reading, record_of, text
 from domstats.formats.options import NO_OPTIONS, Options
+from domstats.formats.rebuild import snapshot_of
 from domstats.model.layout import Layout, Shape
 from domstats.model.snapshot import Snapshot
 
@@ -25,6 +28,28 @@ def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
     usual, ends = _types(snapshot.layout)
     opening = b'{"domstats":%d,%b,"types":%b,"domains":[' % (VERSION, document.poll(snapshot), usual)
     return document.objects(snapshot, document.STATS, document.Frame(opening, b"{", ends, b",", b"]}\n"))
+
+
+class _Document(msgspec.Struct):
+    domstats: int
+    time: float
+    source: Text
+    types: dict[str, str]
+    domains: list[DomainObject]
+
+
+def decode(data: bytes | bytearray | str) -> Snapshot:
+    """The snapshot that a document was made of: its values, types, statuses and ages. Raises BadDocument."""
+    with reading("json"):
+        document = msgspec.json.decode(data, type=_Document)
+    if document.domstats != VERSION:
+        raise BadDocument("json", "$.domstats", f"version {document.domstats} of the form is not known, {VERSION} is")
+    records = []
+    for number, domain in enumerate(document.domains):
+        with reading("json", f"$.domains[{number}]"):
+            records.append(record_of(domain, document.types))
+    with reading("json"):
+        return snapshot_of(records, document.time, text(document.source))
 
 
 def _types(layout: Layout) -> tuple[bytes, dict[Shape, bytes]]:
@@ -43,8 +68,9 @@ def _types(layout: Layout) -> tuple[bytes, dict[Shape, bytes]]:
 
 def _most_frequent(layout: Layout, types: dict[Shape, dict[str, str]]) -> dict[str, str]:
     """The type most records have a key with; of equals, the first met."""
-    counts: dict[str, Counter[str]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for shape, positions in layout.by_shape():
         for key, label in types[shape].items():
-            counts.setdefault(key, Counter())[label] += len(positions)
-    return {key: labels.most_common(1)[0][0] for key, labels in counts.items()}
+            of_key = counts.setdefault(key, {})
+            of_key[label] = of_key.get(label, 0) + len(positions)
+    return {key: max(labels, key=labels.__getitem__) for key, labels in counts.items()}

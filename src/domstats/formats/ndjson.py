@@ -7,8 +7,13 @@ string, and a number is a ullong, as most are.
 
 from __future__ import annotations
 
+import msgspec
+
+from domstats.errors import BadDocument
 from domstats.formats import document
+from domstats.formats.document_reader import DomainObject, Text, reading, record_of, text
 from domstats.formats.options import NO_OPTIONS, Options
+from domstats.formats.rebuild import snapshot_of
 from domstats.model.layout import Shape
 from domstats.model.params import ParamType
 from domstats.model.snapshot import Snapshot
@@ -21,6 +26,30 @@ def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
     ends = {shape: _end(shape) for shape, _ in snapshot.layout.by_shape()}
     start = b"{%b," % document.poll(snapshot)
     return document.objects(snapshot, document.STATS, document.Frame(b"", start, ends, b"", b""))
+
+
+class _Line(DomainObject):
+    time: float
+    source: Text
+
+
+def decode(data: bytes | bytearray | str) -> Snapshot:
+    """The snapshot that the lines were made of; they must be of one poll. Raises BadDocument."""
+    decoder = msgspec.json.Decoder(_Line)
+    poll: tuple[float, Text] = (0.0, "")
+    records = []
+    raw = data.encode() if isinstance(data, str) else bytes(data)
+    for number, line in enumerate(raw.splitlines(), 1):
+        where = f"line {number}"
+        with reading("ndjson", where):
+            read = decoder.decode(line)
+            records.append(record_of(read, {}))
+        if number == 1:
+            poll = (read.time, read.source)
+        elif poll != (read.time, read.source):
+            raise BadDocument("ndjson", where, "it is of another poll than the first line")
+    with reading("ndjson"):
+        return snapshot_of(records, poll[0], text(poll[1]))
 
 
 def _end(shape: Shape) -> bytes:

@@ -104,6 +104,6 @@ def write_decimal(out: Text, points: Positions, values: npt.NDArray[np.uint64], 
         at, rest = at.take(some), rest.take(some)
 
 
-def without_blanks(text: bytearray) -> bytes:
+def without_blanks(text: bytearray) -> bytearray:
     """The text that has been written."""
-    return bytes(text.translate(None, BLANK))
+    return text.translate(None, BLANK)

@@ -21,7 +21,9 @@ class Format:
     summary: str
     """What it is, for a list of formats."""
     binary: bool = False
-    """Whether it is no text, and nothing for a terminal."""
+    """Whether it is nothing for a terminal."""
+    readable: bool = False
+    """Whether a snapshot can be read from it."""
 
     def load(self) -> ModuleType:
         """Its module, imported now if it was not. Raises MissingExtra."""
@@ -32,17 +34,25 @@ class Format:
         encoded: bytes = self.load().encode(snapshot, options)
         return encoded
 
+    def decode(self, data: bytes) -> Snapshot:
+        """The snapshot in a document of a readable format. Raises BadDocument; of a reply, ProtocolError."""
+        snapshot: Snapshot = self.load().decode(data)
+        return snapshot
+
 
 FORMATS: dict[str, Format] = {
     each.name: each
     for each in (
-        Format("table", "a line a domain, for people"),
+        Format("table", "a line a domain, or a device of each, for people"),
         Format("raw", "the text of `virsh domstats`"),
-        Format("json", "one document with everything"),
-        Format("ndjson", "JSON, a line a domain"),
+        Format("json", "one document with everything", readable=True),
+        Format("ndjson", "JSON, a line a domain", readable=True),
         Format("tree", "JSON, nested by the parts of the keys"),
-        Format("csv", "CSV, a line a value"),
+        Format("csv", "CSV, a line a value or, with --table, a row a line"),
         Format("arrow", "Arrow's IPC stream", binary=True),
         Format("parquet", "a Parquet file", binary=True),
+        Format("prometheus", "metrics in Prometheus's text format"),
+        Format("openmetrics", "metrics in OpenMetrics's"),
+        Format("reply", "the bytes of libvirt's own reply", binary=True, readable=True),
     )
 }

@@ -28,15 +28,16 @@ class Standing:
 def standings(snapshot: Snapshot) -> list[Standing]:
     """How each record stands, in the snapshot's order."""
     times, status = snapshot.sampling.times, snapshot.sampling.status
-    row = times.shape[1] * times.itemsize
-    if times.strides[0] == 0:  # the same row for all, as a single poll has
-        rows = [times[:1].tobytes()] * len(snapshot)
-    else:
-        joined = times.tobytes()
-        rows = [joined[start : start + row] for start in range(0, len(joined), row)]
+    shapes = [record.shape for record in snapshot.layout.records]
+    if times.strides[0] == 0 and not status.any():  # one poll, everything fresh: what differs is which groups there are
+        by_shape = {
+            shape: _standing(snapshot.records[int(positions[0])]) for shape, positions in snapshot.layout.by_shape()
+        }
+        return [by_shape[shape] for shape in shapes]
+    row, joined = times.shape[1] * times.itemsize, times.tobytes()
+    rows = [joined[start : start + row] for start in range(0, len(joined), row)]
     found: dict[tuple[Shape, bytes, int], Standing] = {}
     standing = []
-    shapes = (record.shape for record in snapshot.layout.records)
     for position, alike in enumerate(zip(shapes, rows, status.tolist(), strict=True)):
         one = found.get(alike)
         if one is None:

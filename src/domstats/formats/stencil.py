@@ -1,7 +1,8 @@
 """Texts that go record by record: what is fixed is kept, and a poll writes only its numbers. See `numbers`.
 
 A format says in a Style what the text of a record of some shape is: bytes, and the places of its values. What is worked
-out from that is kept with the shape, the record layout and the layout, so a guest that changes costs its own text.
+out from that is kept with the shapes and the record layouts, in blocks of some records that follow each other, so a
+guest that changes costs the text of a block.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +33,8 @@ from domstats.model.layout import Layout, Positions, RecordLayout, Shape
 from domstats.model.params import ParamType
 from domstats.model.snapshot import Snapshot
 
-DOUBLE_WIDTH = 24
-"""Most bytes a double may take: those of -1.7976931348623157e+308."""
+BLOCK, BLOCK_MAX = 256, 1024
+"""Records in a block, about and at most."""
 
 
 _KINDS = {kind: kind for kind in (ParamType.LLONG, ParamType.ULLONG, ParamType.DOUBLE, ParamType.BOOLEAN)}
@@ -61,9 +63,11 @@ class Style:
     string: Callable[[str], bytes]
     """A string's text."""
     double: Callable[[float], bytes]
-    """A double's, DOUBLE_WIDTH bytes at most."""
+    """A double's."""
     booleans: tuple[bytes, bytes]
     """False and true."""
+    double_width: int = 24
+    """Most bytes a double takes: those of -1.7976931348623157e+308."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,9 @@ class _Kind:
 
     type: ParamType
     """ULLONG stands for all unsigned integers, LLONG for all signed ones."""
-    words: tuple[bytes, ...] = ()
-
-    @property
-    def width(self) -> int:
-        """Bytes in which any such value has room; a multiple of four."""
-        longest = max(DOUBLE_WIDTH if self.type == ParamType.DOUBLE else WIDTH, *map(len, self.words), 0)
-        return -(-longest // CHUNK) * CHUNK
+    words: tuple[bytes, ...]
+    width: int
+    """Bytes in which any such value has room; a multiple of CHUNK."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,16 +100,18 @@ class _ShapeText:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _LayoutText:
-    """The text of all records of a layout, with the numbers of some snapshot. Arrays have an element for each value."""
+class _Block:
+    """The text of some records, with the numbers of some snapshot. Arrays have an element for each of their values."""
 
-    records: list[bytes]
+    records: tuple[RecordLayout, ...]
+    texts: list[bytes]
+    """The text of each."""
     values: Values
     """The numbers in it."""
     ends: Positions
     """Where the value's place ends in the text of all records; -1 where it has none."""
     record: Positions
-    """The position of its record."""
+    """The position of its record in the block."""
     narrow: npt.NDArray[np.bool_]
     """Whether its place is narrow."""
     kinds: npt.NDArray[np.uint8]
@@ -118,25 +120,37 @@ class _LayoutText:
 
 
 def render(snapshot: Snapshot, style: Style, between: Sequence[bytes]) -> bytes:
-    """The text of all records; `between`: what stands before each, and after the last."""
-    text = _layout_text(snapshot, style)
-    out = bytearray().join(chain.from_iterable(zip(between, (*text.records, b""), strict=True)))
-    changed = np.flatnonzero(snapshot.values != text.values)
-    changed = changed[text.ends[changed] > 0]
+    """The text of all records; `between`: what stands before each, and after the last.
+
+    It is made block by block, so that what is worked on stays in the processor's cache.
+    """
+    starts = snapshot.layout.starts
+    written: list[bytes | bytearray] = []
+    for first, last in _blocks(snapshot.layout):
+        values = snapshot.values[starts[first] : starts[last]]
+        block = _block(snapshot.layout.records[first:last], values, style)
+        written.append(_render(block, values, style, between[first:last]))
+    return b"".join([*written, between[-1]])
+
+
+def _render(block: _Block, values: Values, style: Style, between: Sequence[bytes]) -> bytearray:
+    out = bytearray().join(chain.from_iterable(zip(between, block.texts, strict=True)))
+    changed = np.flatnonzero(values != block.values)
+    changed = changed[block.ends[changed] > 0]
     if len(changed):
         before = np.cumsum(np.fromiter(map(len, between), np.int64, len(between)))
-        ends = text.ends[changed] + before[text.record[changed]]
-        _write(np.frombuffer(out, np.uint8), text, style, snapshot.values, changed, ends)
+        ends = block.ends[changed] + before[block.record[changed]]
+        _write(np.frombuffer(out, np.uint8), block, style, values, changed, ends)
     return without_blanks(out)
 
 
-def _write(out: Text, text: _LayoutText, style: Style, values: Values, which: Positions, ends: Positions) -> None:
+def _write(out: Text, block: _Block, style: Style, values: Values, which: Positions, ends: Positions) -> None:
     """Write the values with these indexes to places that end there; what stood in them before goes."""
-    narrow = text.narrow[which]
+    narrow = block.narrow[which]
     write_digits(out, ends[narrow], values[which[narrow]])
     which, ends = which[~narrow], ends[~narrow]
-    kinds = text.kinds[which]
-    for number, kind in enumerate(text.styles):
+    kinds = block.kinds[which]
+    for number, kind in enumerate(block.styles):
         chosen = kinds == number
         if chosen.any():
             blank(out, ends[chosen], kind.width)
@@ -167,17 +181,34 @@ def _write_words(out: Text, words: Sequence[bytes], ends: Positions, values: Val
     out[ends[:, np.newaxis] + np.arange(-longest, 0)] = table[values.astype(np.intp)]
 
 
-def _layout_text(snapshot: Snapshot, style: Style) -> _LayoutText:
-    """The text of the snapshot's layout, in which all its values have room."""
-    layout, values = snapshot.layout, snapshot.values
-    text: _LayoutText | None = layout.derived.get(style.name)
-    if text is None or (text.narrow & (values >= NARROW)).any():
-        text = layout.derived[style.name] = _make_layout_text(layout, values, style)
-    return text
+def _blocks(layout: Layout) -> list[tuple[int, int]]:
+    """The positions of the first record of each block and of the first behind it.
+
+    Whether a block begins with a record is the record's own affair (its UUID's), so a domain that comes or goes leaves
+    the other blocks what they are.
+    """
+    found: list[tuple[int, int]] | None = layout.derived.get("blocks")
+    if found is None:
+        firsts = [0] if len(layout) else []
+        for position, record in enumerate(layout.records):
+            size = position - firsts[-1]
+            if size and (crc32(record.domain.uuid.encode()) % BLOCK == 0 or size == BLOCK_MAX):
+                firsts.append(position)
+        found = layout.derived["blocks"] = list(pairwise([*firsts, len(layout)]))
+    return found
 
 
-def _make_layout_text(layout: Layout, values: Values, style: Style) -> _LayoutText:
-    texts: list[bytes] = [b""] * len(layout)
+def _block(records: tuple[RecordLayout, ...], values: Values, style: Style) -> _Block:
+    """The text of these records, in which all these values have room; it is kept with the first."""
+    block: _Block | None = records[0].derived.get((style.name, "block"))
+    if block is None or block.records != records or (block.narrow & (values >= NARROW)).any():
+        block = records[0].derived[style.name, "block"] = _make_block(records, values, style)
+    return block
+
+
+def _make_block(records: tuple[RecordLayout, ...], values: Values, style: Style) -> _Block:
+    layout = Layout(records)
+    texts: list[bytes] = [b""] * len(records)
     ends, kinds = np.full(len(values), -1, np.int64), np.zeros(len(values), np.uint8)
     narrow = np.zeros(len(values), np.bool_)
     styles: dict[_Kind, int] = {}
@@ -186,7 +217,7 @@ def _make_layout_text(layout: Layout, values: Values, style: Style) -> _LayoutTe
         text = _shape_text(shape, np.any(values.take(index) >= NARROW, axis=0), style)
         lengths = np.zeros((len(positions), len(text.strings) + 1), np.int64)
         for row, position in enumerate(positions.tolist()):
-            strings = _strings(layout.records[position], style)
+            strings = _strings(records[position], style)
             chosen = [strings[number] for number in text.strings]
             lengths[row, 1:] = list(map(len, chosen))
             texts[position] = b"".join(chain.from_iterable(zip(text.chunks, (*chosen, b""), strict=True)))
@@ -194,13 +225,13 @@ def _make_layout_text(layout: Layout, values: Values, style: Style) -> _LayoutTe
         kinds[index] = [styles.setdefault(kind, len(styles)) if kind else 0 for kind in text.kinds]
         narrow[index] = ~text.wide
     starts = np.cumsum([0, *map(len, texts)])
-    record = np.repeat(np.arange(len(layout)), np.diff(layout.starts))
+    record = np.repeat(np.arange(len(records)), np.diff(layout.starts))
     ends[ends >= 0] += starts[record[ends >= 0]]
-    blanks = _LayoutText(texts, values, ends, record, narrow, kinds, tuple(styles))
+    blanks = _Block(records, texts, values, ends, record, narrow, kinds, tuple(styles))
     out = bytearray().join(texts)
     there = np.flatnonzero(ends >= 0)
     _write(np.frombuffer(out, np.uint8), blanks, style, values, there, ends[there])
-    return replace(blanks, records=[bytes(out[start:end]) for start, end in pairwise(starts.tolist())])
+    return replace(blanks, texts=[bytes(out[start:end]) for start, end in pairwise(starts.tolist())])
 
 
 def _strings(record: RecordLayout, style: Style) -> list[bytes]:
@@ -245,6 +276,6 @@ def _make_shape_text(shape: Shape, large: npt.NDArray[np.bool_], style: Style) -
 
 def _kind(shape: Shape, place: Place, style: Style) -> _Kind:
     kind = _KINDS[ParamType(shape.types[place.slot])]
-    if kind == ParamType.BOOLEAN:
-        return _Kind(kind, style.booleans)
-    return _Kind(kind, tuple(word.encode() for word in place.words))
+    words = style.booleans if kind == ParamType.BOOLEAN else tuple(word.encode() for word in place.words)
+    longest = max(style.double_width if kind == ParamType.DOUBLE else WIDTH, *map(len, words), 0)
+    return _Kind(kind, words, -(-longest // CHUNK) * CHUNK)

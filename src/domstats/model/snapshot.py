@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from domstats.errors import UnknownDomain
 from domstats.model import columns, tables
 from domstats.model.columns import Valid, Values
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.layout import DomainKey, Layout, RecordLayout, Shape
 from domstats.model.params import ParamType, TypedParameter
@@ -45,6 +47,11 @@ class Snapshot(Poll):
     def with_sampling(self, sampling: Sampling) -> Snapshot:
         """The same records with other statuses and times."""
         return Snapshot(self.layout, self.values, self.time, sampling, self.host_cpus)
+
+    def with_descriptions(self, infos: Mapping[str, Description]) -> Snapshot:
+        """The same values with what the definitions of the domains say, by UUID; the others stay as they are."""
+        layout = Layout([_described(record, infos.get(record.domain.uuid)) for record in self.layout.records])
+        return Snapshot(layout, self.values, self.time, self.sampling, self.host_cpus)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Snapshot, (self.layout, self.values, self.time, self.sampling, self.host_cpus)
@@ -146,6 +153,18 @@ class Snapshot(Poll):
         """Everything, for what reads Arrow's C stream: polars.DataFrame(snapshot), duckdb, pyarrow.table(snapshot)."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
+    def to_openmetrics(self) -> bytes:
+        """The snapshot as metrics in OpenMetrics's text; see domstats.formats.openmetrics."""
+        from domstats.formats import openmetrics
+
+        return openmetrics.encode(self)
+
+    def to_prometheus(self) -> bytes:
+        """The snapshot as metrics in Prometheus's text; see domstats.formats.prometheus."""
+        from domstats.formats import prometheus
+
+        return prometheus.encode(self)
+
     def rates(self, before: Snapshot) -> Rates:
         """Change per second of every counter since an earlier snapshot, or why there is none."""
         return Rates(before, self)
@@ -163,6 +182,12 @@ class _Records(Sequence[Record]):
         if isinstance(chosen, range):
             return [Record(self._snapshot, each) for each in chosen]
         return Record(self._snapshot, chosen)
+
+
+def _described(record: RecordLayout, info: Description | None) -> RecordLayout:
+    if info is None:
+        return record
+    return RecordLayout(replace(record.domain, info=info), record.shape, record.strings)
 
 
 _RANGES = {
