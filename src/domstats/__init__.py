@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from domstats.collector.collector import Collector
     from domstats.formats.json import decode as from_json
     from domstats.formats.ndjson import decode as from_ndjson
+    from domstats.formats.xml import decode as from_xml
     from domstats.host import Host, connect
     from domstats.model.description import Description
     from domstats.model.domain import Domain
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Collector", "Description", "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record",
     "ReplyDecoder", "Snapshot", "StatsGroup", "Status", "TypedParameter", "aio", "collect", "connect", "errors",
-    "from_json", "from_ndjson",
+    "from_json", "from_ndjson", "from_xml",
 ]  # fmt: skip
 
 _HOMES = {
@@ -58,7 +59,9 @@ _HOMES = {
     "connect": "host",
     "from_json": "formats.json:decode",
     "from_ndjson": "formats.ndjson:decode",
+    "from_xml": "formats.xml:decode",
 }
+"""The module of each, and its name there where it has another."""
 
 
 def __getattr__(name: str) -> Any:

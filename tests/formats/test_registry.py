@@ -18,18 +18,9 @@ from strategies import hosts
 
 def test_the_formats() -> None:
     assert list(FORMATS) == [
-        "table",
-        "raw",
-        "json",
-        "ndjson",
-        "tree",
-        "csv",
-        "arrow",
-        "parquet",
-        "prometheus",
-        "openmetrics",
+        "table", "raw", "json", "ndjson", "tree", "xml", "csv", "arrow", "parquet", "prometheus", "openmetrics",
         "reply",
-    ]
+    ]  # fmt: skip
 
 
 def test_every_module_with_an_encoder_is_in_it() -> None:

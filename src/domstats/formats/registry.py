@@ -48,6 +48,7 @@ FORMATS: dict[str, Format] = {
         Format("json", "one document with everything", readable=True),
         Format("ndjson", "JSON, a line a domain", readable=True),
         Format("tree", "JSON, nested by the parts of the keys"),
+        Format("xml", "one document with everything, nested in elements", readable=True),
         Format("csv", "CSV, a line a value or, with --table, a row a line"),
         Format("arrow", "Arrow's IPC stream", binary=True),
         Format("parquet", "a Parquet file", binary=True),

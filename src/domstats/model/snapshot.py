@@ -16,7 +16,7 @@ from domstats.model.columns import Valid, Values
 from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.layout import DomainKey, Layout, RecordLayout, Shape
-from domstats.model.params import ParamType, TypedParameter
+from domstats.model.params import RANGES, ParamType, TypedParameter
 from domstats.model.rates import Rates
 from domstats.model.record import Poll, Record
 from domstats.model.sampling import Sampling, Status
@@ -165,6 +165,12 @@ class Snapshot(Poll):
 
         return prometheus.encode(self)
 
+    def to_xml(self) -> bytes:
+        """The snapshot as one XML document; see domstats.formats.xml. `domstats.from_xml` reads it back."""
+        from domstats.formats import xml
+
+        return xml.encode(self)
+
     def rates(self, before: Snapshot) -> Rates:
         """Change per second of every counter since an earlier snapshot, or why there is none."""
         return Rates(before, self)
@@ -190,13 +196,6 @@ def _described(record: RecordLayout, info: Description | None) -> RecordLayout:
     return RecordLayout(replace(record.domain, info=info), record.shape, record.strings)
 
 
-_RANGES = {
-    ParamType.INT: range(-(1 << 31), 1 << 31),
-    ParamType.UINT: range(1 << 32),
-    ParamType.LLONG: range(-(1 << 63), 1 << 63),
-    ParamType.ULLONG: range(1 << 64),
-    ParamType.BOOLEAN: range(2),
-}
 _64_BITS = (1 << 64) - 1
 
 
@@ -208,6 +207,6 @@ def _pack(param: TypedParameter, strings: list[str]) -> int:
     if param.type == ParamType.DOUBLE:
         return int(np.float64(param.value).view(np.uint64))
     value = int(param.value)
-    if value not in _RANGES[param.type]:
+    if value not in RANGES[param.type]:
         raise OverflowError(f"{param.name}={value} does not fit type {param.type.label}")
     return value & _64_BITS
