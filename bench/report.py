@@ -27,8 +27,8 @@ class Row:
     """Figures are seconds of the benchmark times this."""
 
 
-WRITTEN = [name for name in FORMATS if name != "reply"]
-"""The formats; the reply's is in the rows of encoding."""
+WRITTEN = [name for name in FORMATS if name not in ("reply", "csv", "arrow", "parquet")]
+"""The formats that go record by record; the reply's is in the rows of encoding, those of tables have their own."""
 BY_FAMILY = ("prometheus", "openmetrics")
 """Those whose lines of one domain stand in many places, so that all lines move when one domain changes."""
 _LINEAR = 1.5
@@ -83,6 +83,13 @@ ROWS = (
     Row("one read by UUID and key, of 16,000 domains", "read_16000", at_most=0.5, unit="us", scale=1e6 / 500),
     Row("a column of 1,000 domains", "column_1000", at_most=20, unit="us", scale=1e6),
     Row("rates of 1,024 guests, same layout", "rates_known", unit="ms", scale=1e3),
+    Row("five Arrow tables of 1,024 guests", "arrow_tables", at_most=5, unit="ms", scale=1e3),
+    Row("the same when one guest has changed", "arrow_tables_changed", unit="ms", scale=1e3),
+    Row("the same as an Arrow stream", "write_table[arrow-]", unit="ms", scale=1e3),
+    Row("the same as a Parquet file", "write_table[parquet-]", unit="ms", scale=1e3),
+    Row("the same as CSV, a line a value", "write_table[csv-]", unit="ms", scale=1e3),
+    Row("the domains of 1,024 guests as CSV", "write_table[csv-domain]", unit="ms", scale=1e3),
+    Row("their vCPUs as CSV", "write_table[csv-vcpu]", unit="ms", scale=1e3),
     Row(
         "Prometheus's text of 1,024 guests with KVM counters: prometheus-client / ours",
         "metrics_prometheus",

@@ -17,9 +17,11 @@ import pytest
 
 import domstats
 from bench.report import WRITTEN
+from domstats.formats.options import Options
 from domstats.formats.registry import FORMATS
 from domstats.model.layout import Layout, RecordLayout
 from domstats.model.snapshot import Snapshot
+from domstats.model.tables import TABLES
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time)
 ROUNDS = 40
@@ -141,3 +143,27 @@ def test_lxml_tree(benchmark: Any, polls: Polls) -> None:
 def test_read_xml(benchmark: Any, polls: Polls) -> None:
     document = FORMATS["xml"].encode(polls[0])
     benchmark.pedantic(lambda: FORMATS["xml"].decode(document), rounds=FEW)
+
+
+def test_arrow_tables(benchmark: Any, polls: Polls) -> None:
+    turn = itertools.cycle(polls)
+    benchmark.pedantic(lambda: tables(next(turn)), rounds=ROUNDS, warmup_rounds=2)
+
+
+def test_arrow_tables_changed(benchmark: Any, polls: Polls) -> None:
+    """One guest is another each time, so the layout is a new one."""
+    tables(polls[0])
+    turn = changes(polls)
+    benchmark.pedantic(tables, setup=lambda: ((next(turn),), {}), rounds=FEW, warmup_rounds=1)
+
+
+def tables(snapshot: Snapshot) -> None:
+    for table in TABLES:
+        snapshot.to_arrow(table)
+
+
+@pytest.mark.parametrize("table", ["", "domain", "vcpu"])
+@pytest.mark.parametrize("name", ["arrow", "parquet", "csv"])
+def test_write_table(benchmark: Any, polls: Polls, name: str, table: str) -> None:
+    turn, options = itertools.cycle(polls), Options(table=table)
+    benchmark.pedantic(lambda: FORMATS[name].encode(next(turn), options), rounds=ROUNDS, warmup_rounds=2)

@@ -13,6 +13,7 @@ from domstats.formats.registry import FORMATS
 from domstats.formats.text import cut, escape, to_bytes
 from domstats.model.params import Value
 from domstats.model.snapshot import Snapshot
+from frames import check_arrow, check_csv, check_parquet
 from metrics_reader import check_metrics
 from xml_documents import check_document
 
@@ -187,6 +188,9 @@ CHECKS: dict[str, Check] = {
     "ndjson": check_ndjson,
     "tree": check_tree,
     "xml": check_xml,
+    "csv": check_csv,
+    "arrow": check_arrow,
+    "parquet": check_parquet,
     "prometheus": check_metrics("prometheus"),
     "openmetrics": check_metrics("openmetrics", library=False),
     "reply": check_readable("reply"),

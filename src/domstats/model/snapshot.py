@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from domstats.model.params import RANGES, ParamType, TypedParameter
 from domstats.model.rates import Rates
 from domstats.model.record import Poll, Record
 from domstats.model.sampling import Sampling, Status
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Snapshot(Poll):
@@ -129,13 +132,26 @@ class Snapshot(Poll):
 
     def table(self, name: str) -> tables.Table:
         """One row a domain, or one row a vcpu, interface, block or iothread of every domain."""
-        return tables.Table(name, self.layout, self.values)
+        return tables.Table(name, self)
 
     def to_json(self) -> bytes:
         """The snapshot as one JSON document; see domstats.formats.json."""
         from domstats.formats import json
 
         return json.encode(self)
+
+    def to_arrow(self, table: str | None = None) -> pa.Table:
+        """One of the tables, or everything: a row a domain, its devices in lists; see domstats.formats.arrow.
+
+        Raises MissingExtra, and UnknownGroup for a table that does not exist.
+        """
+        from domstats.formats import arrow
+
+        return arrow.whole(self) if table is None else arrow.flat(self.table(table))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Everything, for what reads Arrow's C stream: polars.DataFrame(snapshot), duckdb, pyarrow.table(snapshot)."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def to_openmetrics(self) -> bytes:
         """The snapshot as metrics in OpenMetrics's text; see domstats.formats.openmetrics."""
