@@ -26,7 +26,7 @@ from domstats.model.tables import TABLES
 pytestmark = pytest.mark.benchmark(timer=time.process_time)
 ROUNDS = 40
 FEW = 5
-SIMULATED = (1_000, 16_000)
+SIMULATED = (4_000, 16_000)
 
 Polls = tuple[Snapshot, Snapshot]
 
