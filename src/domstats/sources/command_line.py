@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from domstats.model.domain import is_uuid
 
@@ -12,6 +13,8 @@ NAME_MAX = 1024
 _PROGRAM = re.compile(rb"\.?(qemu-system-[^/]+|qemu-kvm|kvm|qemu)\Z")
 """File names of QEMU: everywhere, in Red Hat's systems, in Proxmox, and renamed."""
 _DIGITS_MAX = 9
+_TAP_FILES = re.compile(rb"""\bfds?"?[=:] ?"?([0-9:]+)""")
+_TAP_FILES_MAX = 4096
 _TOPOLOGY = (b"drawers", b"books", b"sockets", b"dies", b"clusters", b"modules", b"cores", b"threads")
 
 
@@ -25,6 +28,8 @@ class CommandLine:
     """In lower case; empty where it has none."""
     vcpus_maximum: int | None
     """None where QEMU itself works it out."""
+    tap_files: tuple[int, ...]
+    """The descriptors of network devices that it was started with, in the order of the guest's definition."""
 
 
 def parse(text: bytes) -> CommandLine | None:
@@ -46,6 +51,7 @@ def parse(text: bytes) -> CommandLine | None:
         name.decode("utf-8", "surrogateescape"),
         given if is_uuid(given) else _smbios_uuid(words),
         _vcpus_maximum(_properties(_option(words, b"smp"), b"cpus")),
+        _tap_files(words),
     )
 
 
@@ -70,7 +76,7 @@ def _properties(text: bytes, implied: bytes) -> dict[bytes, bytes]:
 
 def _smbios_uuid(words: list[bytes]) -> str:
     """That of `-smbios type=1,uuid=...`, which is how Proxmox gives it."""
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if option in (b"-smbios", b"--smbios"):
             properties = _properties(value, b"")
             uuid = properties.get(b"uuid", b"").decode("ascii", "replace").lower()
@@ -88,3 +94,11 @@ def _vcpus_maximum(smp: dict[bytes, bytes]) -> int | None:
     if any(key in smp for key in _TOPOLOGY):
         return None
     return 1 if not any(smp.values()) else None
+
+
+def _tap_files(words: list[bytes]) -> tuple[int, ...]:
+    """What `-netdev` names as fd or fds, in either of its forms: `tap,fds=3:4` and `{"type":"tap","fd":"3"}`."""
+    values = (value for option, value in pairwise(words) if option in (b"-netdev", b"--netdev"))
+    found = [match[1].split(b":") for value in values for match in _TAP_FILES.finditer(value)]
+    numbers = [int(number) for each in found for number in each if number and len(number) <= _DIGITS_MAX]
+    return tuple(numbers[:_TAP_FILES_MAX])
