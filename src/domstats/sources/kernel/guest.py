@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from domstats.model.domain import Domain
+from domstats.model.flags import StatsGroup
 from domstats.sources.kernel import rights
 from domstats.sources.kernel.cgroups import Accounting, accounting
 from domstats.sources.kernel.descriptors import Descriptors, Files, open_directory, read_below
@@ -30,6 +31,8 @@ from domstats.sources.processes import START_TIME, STAT_BYTES, GuestProcess, sta
 
 _SCHED_BYTES = 8192
 _CGROUP_BYTES = 65536
+_ENDED = (b"Z", b"X", b"x")
+"""States of a process that has ended, though its parent has not asked how (proc(5))."""
 
 
 class Ended(Exception):
@@ -60,6 +63,12 @@ class Guest:
         """Whether the kernel writes how long its threads wait."""
         self._plans: dict[tuple[int, frozenset[str]], Plan] = {}
         self._open_files: int | None = None
+        self._denied = False
+        """Whether its descriptors may not be looked at."""
+        self._unread_cgroup = False
+        """Whether it has a cgroup of its own that may not be read."""
+        self._uncounted: frozenset[str] = frozenset()
+        """Its network devices that had no counters at the last poll."""
 
     def close(self) -> None:
         """Hold nothing; safe to call twice."""
@@ -81,13 +90,17 @@ class Guest:
             raise Ended from None
         try:
             fields = stat_fields(read_below(directory, "stat", STAT_BYTES))
-            if len(fields) <= RSS or fields[START_TIME] != self.process.started:
-                raise Ended
+            self._check(fields)
             look(directory)
         except (FileNotFoundError, ProcessLookupError):
             raise Ended from None
         finally:
             os.close(directory)
+
+    def _check(self, fields: list[bytes]) -> None:
+        """That this is the stat of its process, and that has not ended."""
+        if len(fields) <= RSS or fields[START_TIME] != self.process.started or fields[0] in _ENDED:
+            raise Ended
 
     def look_at_threads(self) -> None:
         """Find its vCPUs and its cgroup, and open what is read of them."""
@@ -108,7 +121,7 @@ class Guest:
         try:
             self._choose(directory)
         except PermissionError:
-            self._accounting = None
+            self._accounting, self._unread_cgroup = None, True
             self._choose(directory)
 
     def _choose(self, directory: int) -> None:
@@ -142,8 +155,9 @@ class Guest:
             self.namespace = namespace(directory)
             try:
                 self.nics = nics(directory, names(self.namespace, directory), self.process.command.tap_files)
+                self._denied = False
             except PermissionError:
-                self.nics = None
+                self.nics, self._denied = None, True
             if before != (self.nics, self.namespace):
                 self._plans.clear()
 
@@ -152,6 +166,8 @@ class Guest:
     def plan(self, groups: int, counters: Mapping[str, Counters]) -> Plan:
         """Its record with these groups. `counters`: those of the network devices in its namespace."""
         uncounted = frozenset(nic.name for nic in self.nics or () if nic.name not in counters)
+        if groups & StatsGroup.INTERFACE:
+            self._uncounted = uncounted
         key = (groups, uncounted)
         if key not in self._plans:
             devices = None if self.nics is None else [(nic, nic.name not in uncounted) for nic in self.nics]
@@ -167,8 +183,7 @@ class Guest:
             raise Ended from None  # looking at it again says whether it was only a thread
         try:
             fields = stat_fields(os.pread(files[0], STAT_BYTES, 0))
-            if len(fields) <= RSS or fields[START_TIME] != self.process.started:
-                raise Ended
+            self._check(fields)
             if fields[THREADS] != self._count:
                 raise Changed
             if chosen.rss != NOT_THERE:
@@ -209,9 +224,12 @@ class Guest:
 
     def lacking(self) -> list[rights.Lack]:
         """What cannot be had of it, beside what cannot be had of any guest."""
-        found = []
-        if self.nics is None:
+        found: list[rights.Lack] = []
+        if self._denied:
             found.append(rights.Lack("net", rights.TRACE, self.domain))
+        if self._unread_cgroup:
+            found.append(rights.Lack("cpu of the cgroup", rights.NO_CGROUP_FILE, self.domain))
+        found += [rights.Lack(f"net[{name}]", rights.NO_DEVICE, self.domain) for name in sorted(self._uncounted)]
         if not self._vcpus:
             found.append(rights.Lack("vcpu.<id>", rights.NO_VCPUS, self.domain))
         return found

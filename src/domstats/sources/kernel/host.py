@@ -133,16 +133,18 @@ class KernelHost:
         return space.names
 
     def _space(self, namespace: str, directory: int) -> _Namespace:
-        if namespace not in self._namespaces or namespace == devices.NOWHERE:
+        if namespace not in self._namespaces:
             self._namespaces[namespace] = _Namespace(devices.counters(directory))
         return self._namespaces[namespace]
 
     def _find_counters(self, guest: Guest) -> None:
-        if guest.nics and guest.namespace not in self._namespaces:
+        if guest.nics and guest.namespace not in (devices.NOWHERE, *self._namespaces):
             guest.in_its_directory(lambda directory: _ignore(self._space(guest.namespace, directory)))
 
     def _counters(self, guest: Guest, groups: int) -> Mapping[str, Counters]:
-        space = self._namespaces.get(guest.namespace) if groups & StatsGroup.INTERFACE else None
+        if not groups & StatsGroup.INTERFACE or guest.namespace == devices.NOWHERE:
+            return {}
+        space = self._namespaces.get(guest.namespace)
         return {} if space is None else space.counters
 
     def _plan(self, guest: Guest, groups: int) -> Plan:
