@@ -74,6 +74,11 @@ class Guest:
         """Hold nothing; safe to call twice."""
         self._files.close()
 
+    @property
+    def vcpus(self) -> int:
+        """How many vCPUs are known."""
+        return len(self._vcpus)
+
     def in_its_directory(self, look: Callable[[int], None]) -> None:
         """Call `look` with a descriptor of the process's directory."""
         kept = self._files.directory
