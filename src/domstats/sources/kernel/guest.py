@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from domstats.model.domain import Domain
-from domstats.model.flags import StatsGroup
 from domstats.sources.kernel import rights
 from domstats.sources.kernel.cgroups import Accounting, accounting
 from domstats.sources.kernel.descriptors import Descriptors, Files, open_directory, read_below
@@ -24,7 +23,7 @@ from domstats.sources.kernel.figures import (
     thread_time,
     wait_sum,
 )
-from domstats.sources.kernel.keys import NOT_THERE, Plan, plan
+from domstats.sources.kernel.keys import INTERFACE, NOT_THERE, Plan, plan
 from domstats.sources.kernel.taps import Nic, nics
 from domstats.sources.kernel.threads import Threads
 from domstats.sources.processes import START_TIME, STAT_BYTES, GuestProcess, stat_fields
@@ -171,7 +170,7 @@ class Guest:
     def plan(self, groups: int, counters: Mapping[str, Counters]) -> Plan:
         """Its record with these groups. `counters`: those of the network devices in its namespace."""
         uncounted = frozenset(nic.name for nic in self.nics or () if nic.name not in counters)
-        if groups & StatsGroup.INTERFACE:
+        if groups & INTERFACE:
             self._uncounted = uncounted
         key = (groups, uncounted)
         if key not in self._plans:

@@ -10,13 +10,12 @@ import numpy as np
 
 from domstats.model.columns import Values
 from domstats.model.domain import Domain
-from domstats.model.flags import StatsGroup
 from domstats.model.layout import Layout
 from domstats.sources.kernel import devices, rights
 from domstats.sources.kernel.descriptors import Descriptors, make_room
 from domstats.sources.kernel.devices import Counters
 from domstats.sources.kernel.guest import Changed, Ended, Guest
-from domstats.sources.kernel.keys import Plan
+from domstats.sources.kernel.keys import INTERFACE, Plan
 from domstats.sources.kernel.uri import KernelConfig
 from domstats.sources.processes import GuestProcess, Processes
 
@@ -94,14 +93,16 @@ class KernelHost:
         self._namespaces = {}
         self._polls += 1
         there = [guest for number, guest in enumerate(guests) if self._looked_at(guest, number, groups)]
-        plans = [self._plan(guest, groups) for guest in there]
+        counters = [self._counters(guest, groups) for guest in there]
+        plans = [guest.plan(groups, counted) for guest, counted in zip(there, counters, strict=True)]
         layout, template = self._layout(plans)
         values = template.copy()
         flat = memoryview(values)  # type: ignore[arg-type]  # an array is a buffer
         again: list[int] = []
-        for position, (guest, plan, start) in enumerate(zip(there, plans, layout.starts.tolist(), strict=False)):
+        starts = layout.starts.tolist()[:-1]
+        for position, (guest, plan, counted, start) in enumerate(zip(there, plans, counters, starts, strict=True)):
             try:
-                guest.read(plan, self._counters(guest, groups), flat, start)
+                guest.read(plan, counted, flat, start)
             except (Changed, Ended):
                 again.append(position)
         return self._once_more(there, groups, plans, again, values) if again else (layout, values)
@@ -112,7 +113,7 @@ class KernelHost:
         try:
             if surely:
                 guest.look_at_threads()
-            if groups & StatsGroup.INTERFACE:
+            if groups & INTERFACE:
                 guest.look_at_nics(self._names, surely=surely)
                 self._find_counters(guest)
         except (OSError, Ended):
@@ -142,13 +143,10 @@ class KernelHost:
             guest.in_its_directory(lambda directory: _ignore(self._space(guest.namespace, directory)))
 
     def _counters(self, guest: Guest, groups: int) -> Mapping[str, Counters]:
-        if not groups & StatsGroup.INTERFACE or guest.namespace == devices.NOWHERE:
+        if not groups & INTERFACE or guest.namespace == devices.NOWHERE:
             return {}
         space = self._namespaces.get(guest.namespace)
         return {} if space is None else space.counters
-
-    def _plan(self, guest: Guest, groups: int) -> Plan:
-        return guest.plan(groups, self._counters(guest, groups))
 
     def _layout(self, plans: Sequence[Plan]) -> tuple[Layout, Values]:
         """The layout of these records, and its values with what does not change filled in; kept for the next poll."""
@@ -172,10 +170,11 @@ class KernelHost:
             guest = guests[number]
             try:
                 guest.look_at_threads()
-                plans[number] = self._plan(guest, groups)
+                counters = self._counters(guest, groups)
+                plans[number] = guest.plan(groups, counters)
                 parts[number] = np.array(plans[number].template, np.uint64)
                 flat = memoryview(parts[number])  # type: ignore[arg-type]  # an array is a buffer
-                guest.read(plans[number], self._counters(guest, groups), flat, 0)
+                guest.read(plans[number], counters, flat, 0)
             except (OSError, Ended):
                 self._end(guest)
                 del parts[number]
