@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
@@ -60,3 +61,31 @@ async def domstats(
     """Run `domstats` with these arguments; `given`: its standard input."""
     stdin = DEVNULL if given is None else PIPE
     return await end(await start(*args, under=under, stdin=stdin, stdout=stdout, **environment), given)
+
+
+async def on_terminal(*args: str, columns: int = 80, lines: int = 24, **environment: str) -> tuple[Ended, str]:
+    """Run `domstats` on a terminal of that size; how it ended, and what the terminal was sent."""
+    screen, terminal = os.openpty()
+    size = {"COLUMNS": str(columns), "LINES": str(lines)}
+    sent = asyncio.create_task(asyncio.to_thread(_read, screen))
+    try:
+        ended = await domstats(*args, stdout=terminal, **size, **environment)
+    finally:
+        os.close(terminal)
+    return ended, (await sent).decode().replace("\r\n", "\n")
+
+
+def _read(screen: int) -> bytes:
+    """Everything sent to a terminal, until nobody has it open any more, which Linux says with an error."""
+    sent = b""
+    try:
+        while block := os.read(screen, 1 << 16):
+            sent += block
+    except OSError:
+        os.close(screen)
+    return sent
+
+
+def without_colors(text: str) -> str:
+    """The text without the sequences that make a terminal show colors."""
+    return re.sub("\x1b\\[[0-9]*m", "", text)

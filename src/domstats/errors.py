@@ -5,10 +5,12 @@ DomstatsError
 │   ├── UnknownDomain        (also a KeyError)
 │   ├── UnknownField         (also a KeyError)
 │   ├── UnknownGroup         (also a ValueError)
+│   ├── UnknownColumn        (also a KeyError)
 │   ├── MixedTypes           (also a TypeError) one column, several wire types
 │   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
 │   ├── BadUri               (also a ValueError)
-│   └── BadDocument          (also a ValueError) a document that cannot be read
+│   ├── BadDocument          (also a ValueError) a document that cannot be read
+│   └── MissingExtra         (also an ImportError) a package that is not installed
 ├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
 ├── ConnectError             the surroundings': nothing could be reached
 │   ├── NoSocket
@@ -67,6 +69,21 @@ class UnknownGroup(UsageError, ValueError):
         return f"no statistics group {self.group!r}; known are {', '.join(self.known)}"
 
 
+class UnknownColumn(UsageError, KeyError):
+    """A table has no such column. `column` is what was asked for, `near` the names most like it, `known` what there is
+    beside the keys of the records."""
+
+    def __init__(self, column: str, near: tuple[str, ...], known: tuple[str, ...]) -> None:
+        super().__init__(column, near, known)
+        self.column, self.near, self.known = column, near, known
+
+    def __str__(self) -> str:
+        text = f"no column {self.column!r}"
+        if self.near:
+            return f"{text}; do you mean {' or '.join(self.near)}?"
+        return f"{text}; there are {', '.join(self.known)}, and every key of a record (domstats fields)"
+
+
 class MixedTypes(UsageError, TypeError):
     """A column whose values have different wire types. `types` are their names, `key` is the column."""
 
@@ -112,6 +129,17 @@ class BadDocument(UsageError, ValueError):
 
     def __str__(self) -> str:
         return f"not {self.form} as domstats writes it: {self.why}" + (f", at {self.where}" if self.where else "")
+
+
+class MissingExtra(UsageError, ImportError):
+    """Something that needs a package which is not installed. `package` is its name, `extra` ours that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(package, extra)
+        self.package, self.extra = package, extra
+
+    def __str__(self) -> str:
+        return f"this needs {self.package}, which is not installed: pip install 'domstats[{self.extra}]'"
 
 
 class NoRate(DomstatsError, LookupError):

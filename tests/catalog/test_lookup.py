@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domstats.catalog.fields import FIELDS, Field, Kind
-from domstats.catalog.lookup import MAX_KEY, field_of, find_fields, kind_of
+from domstats.catalog.lookup import MAX_KEY, field_of, find_fields, kind_of, near_patterns
 from domstats.model.params import ParamType
 
 DATA = Path(__file__).parents[1] / "data"
@@ -212,3 +212,19 @@ def test_needs_no_heavy_package() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert out.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "patterns"),
+    [
+        ("vcpu.curent", ["vcpu.current"]),
+        ("vcpu.3.tim", ["vcpu.<id>.time"]),
+        ("block.12.capcity", ["block.<i>.capacity"]),
+        ("quux", []),
+        ("", []),
+        ("." * 100_000, []),
+    ],
+)
+def test_patterns_like_a_key_that_was_mistyped(key: str, patterns: list[str]) -> None:
+    assert near_patterns(key, 3)[:1] == patterns
+    assert len(near_patterns("block.0.rd.req", 1)) == 1

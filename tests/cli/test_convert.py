@@ -86,9 +86,27 @@ async def test_a_document_with_a_fault(tmp_path: Path, snapshot_file: Path) -> N
     assert ended.message == "not json as domstats writes it: there is no status 'stolen', at $.domains[0]"
 
 
-@pytest.mark.parametrize("args", [[], ["/no/such/file"], ["/"], ["--from", "table", "/dev/null"]])
-async def test_wrong_use(args: list[str]) -> None:
-    ended = await command("convert", *args)
+async def test_a_table_of_a_file(snapshot_file: Path) -> None:
+    lines = (
+        await convert(snapshot_file, "--top", "2", "--columns", "name,vcpu.current", "--sort", "-name")
+    ).splitlines()
+    assert [line.split()[0] for line in lines] == [b"name", b"sweb-\xc3\xbc-9", b"sweb-\xc3\xbc-6"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["/no/such/file"],
+        ["/"],
+        ["--from", "table", "/dev/null"],
+        ["--top", "3", "-f", "json", "FILE"],
+        ["--columns", "nmae", "FILE"],
+        ["--columns", "no.such", "FILE"],
+    ],
+)
+async def test_wrong_use(args: list[str], snapshot_file: Path) -> None:
+    ended = await command("convert", *(str(snapshot_file) if arg == "FILE" else arg for arg in args))
     assert (ended.code, ended.out) == (2, b"")
 
 

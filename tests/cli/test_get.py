@@ -9,24 +9,24 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import click
 import numpy as np
 import pytest
 
 from captures import POLL1, capture
-from command import Ended, domstats, end, start
+from command import Ended, domstats, end, on_terminal, start, without_colors
 from domstats import aio
 from domstats.catalog.groups import GROUPS
-from domstats.cli import main
-from domstats.cli.get import TABLE_GROUPS
+from domstats.cli import console, get, main
+from domstats.cli.console import terminal_color
 from domstats.collector.round import Progress
 from domstats.errors import RemoteError, UnknownDomain
-from domstats.formats import raw, table
+from domstats.formats import raw
+from domstats.formats.registry import FORMATS
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter
 from domstats.model.params import ParamType, TypedParameter
@@ -39,6 +39,8 @@ from fake_daemon import DOMAINS, FakeDaemon
 BULK = Procedure.CONNECT_GET_ALL_DOMAIN_STATS
 RATE_GROUPS = 0b111010
 """cpu, vcpu, interface, block."""
+TABLE_GROUPS = RATE_GROUPS | 0b101
+"""And state and balloon: what the table of domains is made of."""
 
 
 def snapshot_of(domains: Iterable[Domain], cpu_time: int = 0, time: float = 0.0) -> Snapshot:
@@ -152,15 +154,23 @@ class TestWhatItAsksFor:
     @pytest.mark.parametrize(
         ("args", "polls"),
         [
-            (["--interval", "0"], [(0, NO_FILTERS)]),
-            ([], [(RATE_GROUPS, NO_FILTERS), (0, NO_FILTERS)]),
+            (["--interval", "0"], [(TABLE_GROUPS, NO_FILTERS)]),
+            ([], [(RATE_GROUPS, NO_FILTERS), (TABLE_GROUPS, NO_FILTERS)]),
+            (["--perf"], [(1 << 6, NO_FILTERS)]),
             (["--state", "--cpu-total"], [(1 << 1, NO_FILTERS), (0b11, NO_FILTERS)]),
             (["--state", "--balloon"], [(0b101, NO_FILTERS)]),
+            (
+                ["--nowait", "--enforce", "--state", "--cpu-total"],
+                [
+                    (1 << 1, DomainFilter.NOWAIT),
+                    (0b11, DomainFilter.NOWAIT | DomainFilter.ENFORCE),
+                ],
+            ),
             (
                 ["--nowait", "--running", "--enforce"],
                 [
                     (RATE_GROUPS, DomainFilter.NOWAIT | DomainFilter.RUNNING),
-                    (0, DomainFilter.NOWAIT | DomainFilter.RUNNING | DomainFilter.ENFORCE),
+                    (TABLE_GROUPS, DomainFilter.NOWAIT | DomainFilter.RUNNING),
                 ],
             ),
         ],
@@ -170,6 +180,35 @@ class TestWhatItAsksFor:
     ) -> None:
         assert main(["get", "-f", "table", "--interval", "0.001", *args]) == 0
         assert [(groups, filters) for _, groups, filters in host.asked] == polls
+
+    @pytest.mark.parametrize(
+        ("args", "polls"),
+        [
+            (["--columns", "name,state"], [1]),
+            (["--columns", "name,status"], [1]),
+            (["--columns", "name,mem", "--sort", "cpu"], [1 << 1, 1 << 1 | 1 << 2]),
+            (["--columns", "name,mem", "--sort", "-cpu", "--interval", "0"], [1 << 1 | 1 << 2]),
+            (["--columns", "name, vcpu.current ,net.0.rx.pkts"], [1 << 4, 1 << 3 | 1 << 4]),
+            (["--columns", "name,block[vda].capacity", "--top", "2"], [1 << 5]),
+            (["--top", "1"], [RATE_GROUPS, TABLE_GROUPS]),
+            (["--table", "vcpu"], [1 << 3, 1 << 3]),
+            (["--table", "block", "--columns", "disk,capacity"], [1 << 5]),
+            (["--table", "iothread"], [1 << 7]),
+            (["--columns", "name,cpu", "--group", "state,cpu,perf"], [1 << 1, 0b1000011]),
+            (["--columns", "name,cpu", "--group", "state"], [1]),
+            (["-f", "csv", "--columns", "cpu.time"], [1 << 1]),
+            (["-f", "csv", "--table", "vcpu"], [1 << 3]),
+            (["-f", "csv", "--top", "2"], [0]),
+        ],
+    )
+    def test_the_groups_that_the_columns_are_made_of(
+        self, host: StubHost, monkeypatch: pytest.MonkeyPatch, args: list[str], polls: list[int]
+    ) -> None:
+        choice = next(param for param in get.command.params if param.name == "form")
+        monkeypatch.setattr(choice, "type", click.Choice([*FORMATS, "csv"]))
+        monkeypatch.setitem(FORMATS, "csv", FORMATS["raw"])
+        assert main(["get", "--interval", "0.001", *args]) == 0
+        assert [groups for _, groups, _ in host.asked] == polls
 
     @pytest.mark.parametrize("form", ["raw", "json", "ndjson", "tree"])
     def test_the_other_formats_poll_once(self, host: StubHost, form: str) -> None:
@@ -196,6 +235,16 @@ class TestWhatItPrints:
     def test_a_tables_rates(self, capfd: pytest.CaptureFixture[str]) -> None:
         assert main(["get", "-f", "table", "--interval", "0.001", "web-1"]) == 0
         assert capfd.readouterr().out.splitlines()[1].split()[:3] == ["web-1", "running", "100.0"]
+
+    @pytest.mark.usefixtures("host")
+    def test_columns_and_rows(self, capfd: pytest.CaptureFixture[str]) -> None:
+        args = ("--columns", "cpu,id,name,cpu.time", "--sort=-id", "--top", "2", "--interval", "0.001")
+        assert main(["get", *args]) == 0
+        out, err = capfd.readouterr()
+        ids = sorted(domain.id for domain in DOMAINS if domain.id is not None)
+        assert [line.split()[:2] for line in out.splitlines()[1:]] == [["100.0", str(number)] for number in ids[:2]]
+        assert out.splitlines()[0].split() == ["cpu", "%", "id", "name", "cpu.time/s"]
+        assert err == ""
 
     @pytest.mark.parametrize(
         ("args", "code", "printed", "said"),
@@ -262,6 +311,18 @@ class TestWhatItPrints:
         (["-c", "qemu:///nowhere"], "qemu:///system"),
         (["-c", "qemu+ssh://host/system"], "not supported"),
         (["-f", "yaml"], "'yaml'"),
+        (["--columns", "name,stael"], "no column 'stael'; do you mean steal"),
+        (["--columns", ""], "no column ''"),
+        (["--columns", "name,a\x1b"], r"no column 'a\x1b'"),
+        (["--sort", "-stael"], "no column 'stael'; do you mean steal"),
+        (["--top", "0"], "--top"),
+        (["--top", "few"], "'few'"),
+        (["--table", "floppy"], "'floppy'"),
+        *(
+            ([option, value, "-f", form], f"not for {form}")
+            for option, value in (("--columns", "name"), ("--sort", "name"), ("--top", "1"), ("--table", "vcpu"))
+            for form in ("raw", "json", "ndjson", "tree")
+        ),
         (["--deadline", "0"], "--deadline"),
         (["--deadline", "-1"], "--deadline"),
         (["--deadline", "nan"], "--deadline"),
@@ -280,6 +341,35 @@ def test_wrong_use(args: list[str], words: str, capfd: pytest.CaptureFixture[str
     assert "Traceback" not in err
 
 
+@pytest.mark.usefixtures("host")
+def test_a_key_that_no_record_has(capfd: pytest.CaptureFixture[str]) -> None:
+    for args in (["--columns", "name,cpu.tiem"], ["--sort", "-cpu.tiem"]):
+        assert main(["get", "--interval", "0.001", *args]) == 2
+        assert capfd.readouterr() == ("", "domstats: no column 'cpu.tiem'; do you mean cpu.time?\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "colors"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": ""}, False),
+        ({}, False),
+    ],
+)
+def test_colors_are_for_terminals_that_show_them(
+    environment: dict[str, str], colors: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not terminal_color(environment), "of a file"
+    screen, terminal = os.openpty()
+    monkeypatch.setattr(console, "STDOUT", terminal)
+    assert terminal_color(environment) is colors
+    os.close(terminal)
+    os.close(screen)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "socket"
@@ -289,14 +379,14 @@ def reply(domains: Iterable[Domain] = DOMAINS) -> bytes:
     return encode_reply(snapshot_of(domains))
 
 
-async def get(daemon: FakeDaemon, *args: str) -> Ended:
+async def ask(daemon: FakeDaemon, *args: str) -> Ended:
     return await domstats("get", "-c", daemon.uri, *args)
 
 
 class TestWithADaemon:
     async def test_all_domains(self, path: Path) -> None:
         async with FakeDaemon(path, bulk=reply()) as daemon:
-            ended = await get(daemon)
+            ended = await ask(daemon)
         assert (ended.code, ended.out, ended.err) == (0, raw.encode(snapshot_of(DOMAINS)), "")
         first, second = (asked.args for asked in daemon.calls(BULK))
         assert first == ([], 0x151, 0), "those that need no guest, of all domains"
@@ -309,7 +399,7 @@ class TestWithADaemon:
 
     async def test_some_domains(self, path: Path) -> None:
         async with FakeDaemon(path, bulk=reply(DOMAINS[:2])) as daemon:
-            ended = await get(daemon, "nope", "db über 2", "web-1", "--state", "--list-persistent", "--backing")
+            ended = await ask(daemon, "nope", "db über 2", "web-1", "--state", "--list-persistent", "--backing")
         assert (ended.code, ended.out.count(b"Domain: ")) == (3, 2)
         assert ended.message.startswith("no domain 'nope'")
         (asked,) = daemon.calls(BULK)
@@ -317,13 +407,13 @@ class TestWithADaemon:
 
     async def test_a_host_without_domains(self, path: Path) -> None:
         async with FakeDaemon(path) as daemon:
-            ended = await get(daemon)
+            ended = await ask(daemon)
         assert (ended.code, ended.out, ended.err) == (0, b"", "")
 
     async def test_an_error_of_the_daemon(self, path: Path) -> None:
         error = RemoteError(74, 10, "Stats types bits 0x400 are not supported\nby this daemon")
         async with FakeDaemon(path, answers={BULK: error}) as daemon:
-            ended = await get(daemon, "--enforce", "--vm")
+            ended = await ask(daemon, "--enforce", "--vm")
         assert (ended.code, ended.out) == (1, b"")
         assert r"Stats types bits 0x400 are not supported\x0aby this daemon" in ended.message
 
@@ -339,7 +429,7 @@ class TestWithADaemon:
     @pytest.mark.parametrize("held", [Procedure.AUTH_LIST, Procedure.DOMAIN_LOOKUP_BY_NAME, BULK])
     async def test_a_daemon_that_does_not_answer(self, path: Path, held: Procedure) -> None:
         async with FakeDaemon(path, held={held}) as daemon:
-            ended = await get(daemon, "--deadline", "0.25", "web-1")
+            ended = await ask(daemon, "--deadline", "0.25", "web-1")
         assert (ended.code, ended.out) == (1, b"")
         assert "within 0.25 s" in ended.message
 
@@ -348,13 +438,13 @@ class TestWithADaemon:
     )
     async def test_a_socket_that_is_not_libvirts(self, path: Path, garbage: bytes) -> None:
         async with FakeDaemon(path, greeting=garbage) as daemon:
-            ended = await get(daemon)
+            ended = await ask(daemon)
         assert (ended.code, ended.out) == (1, b"")
         assert str(path) in ended.message
 
     async def test_a_socket_that_hangs_up(self, path: Path) -> None:
         async with FakeDaemon(path, hangs_up=True) as daemon:
-            ended = await get(daemon)
+            ended = await ask(daemon)
         assert (ended.code, ended.out) == (1, b"")
         assert str(path) in ended.message
 
@@ -399,37 +489,44 @@ class TestWithADaemon:
     )
     async def test_on_a_terminal(self, path: Path, args: list[str], start: str) -> None:
         evil = replace(DOMAINS[0], name="a\x1b[2J")
-        screen, terminal = os.openpty()
         async with FakeDaemon(path, bulk=reply([evil])) as daemon:
-            ended = await domstats("get", "-c", daemon.uri, "--interval", "0.05", *args, stdout=terminal)
-        os.close(terminal)
-        shown = "".join(printed(screen))
+            ended, shown = await on_terminal("get", "-c", daemon.uri, "--interval", "0.05", *args, TERM="dumb")
         assert (ended.code, ended.err) == (0, "")
         assert shown.startswith(start)
         assert "a\\x1b[2J" in shown
         assert "\x1b" not in shown
 
     async def test_no_domains_on_a_terminal(self, path: Path) -> None:
-        screen, terminal = os.openpty()
         async with FakeDaemon(path) as daemon:
-            ended = await domstats("get", "-c", daemon.uri, "--interval", "0", stdout=terminal)
-        os.close(terminal)
-        assert (ended.code, ended.message, "".join(printed(screen))) == (0, "no domains", "")
+            ended, shown = await on_terminal("get", "-c", daemon.uri, "--interval", "0")
+        assert (ended.code, ended.message, shown) == (0, "no domains", "")
 
     async def test_a_table_fits_the_terminal(self, path: Path) -> None:
         long = replace(DOMAINS[0], name="x" * 200)
-        screen, terminal = os.openpty()
         async with FakeDaemon(path, bulk=reply([long])) as daemon:
-            await domstats("get", "-c", daemon.uri, "--interval", "0.05", stdout=terminal, COLUMNS="80")
-        os.close(terminal)
-        lines = "".join(printed(screen)).splitlines()
+            _, shown = await on_terminal("get", "-c", daemon.uri, "--interval", "0.05", TERM="xterm")
+        lines = without_colors(shown).splitlines()
         assert len(lines) == 2
         assert max(map(len, lines)) <= 80
+
+    @pytest.mark.parametrize("no_color", ["", "1"])
+    async def test_a_terminal_with_colors(self, path: Path, no_color: str) -> None:
+        evil = replace(DOMAINS[0], name="a\x1b[31m", id=7)
+        async with FakeDaemon(path, bulk=reply([evil])) as daemon:
+            _, shown = await on_terminal(
+                "get", "-c", daemon.uri, "--columns", "name,state", TERM="xterm", NO_COLOR=no_color
+            )
+        headings, row = shown.splitlines()
+        if no_color:
+            assert (headings, row) == ("name       state", "a\\x1b[31m  running")
+        else:
+            assert headings == "\x1b[1mname\x1b[m       \x1b[1mstate\x1b[m"
+            assert row == "a\\x1b[31m  \x1b[32mrunning\x1b[m"
 
     async def test_a_reply_that_is_too_large(self, path: Path) -> None:
         error = RemoteError(39, 7, "Unable to encode message payload")
         async with FakeDaemon(path, answers={BULK: error}) as daemon:
-            ended = await get(daemon)
+            ended = await ask(daemon)
         assert (ended.code, ended.out) == (1, b"")
         assert "ask for fewer domains" in ended.message
 
@@ -443,15 +540,6 @@ class TestWithADaemon:
 async def get_without_stdout(*args: str) -> Ended:
     """Run it as a shell's `>&-` does."""
     return await domstats(*args, under=("sh", "-c", 'exec "$@" >&-', "sh"))
-
-
-def printed(screen: int) -> Iterator[str]:
-    """What was shown on a terminal that nobody writes to any more, which Linux ends with an error."""
-    try:
-        while block := os.read(screen, 4096):
-            yield block.decode()
-    except OSError:
-        os.close(screen)
 
 
 class TestWithoutADaemon:
@@ -485,7 +573,3 @@ def closed_socket(path: Path) -> Iterator[Path]:
         listening.listen()
         path.chmod(0)
         yield path
-
-
-def test_the_table_has_columns_for_the_groups_it_is_shown_for() -> None:
-    assert reduce(or_, table.GROUPS.values()) == TABLE_GROUPS

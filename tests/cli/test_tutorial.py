@@ -9,14 +9,18 @@ import pytest
 
 from sessions import DOCS, commands_of, output_of
 
-TUTORIAL = commands_of((DOCS / "tutorial.md").read_text(encoding="utf-8"))
+COMMANDS = [
+    command
+    for page in ("tutorial.md", "formats.md")
+    for command in commands_of((DOCS / page).read_text(encoding="utf-8"))
+]
 
 
 def test_there_are_some() -> None:
-    assert len(TUTORIAL) >= 5
+    assert len(COMMANDS) >= 7
 
 
-@pytest.mark.parametrize(("command", "output"), TUTORIAL)
+@pytest.mark.parametrize(("command", "output"), COMMANDS)
 def test_a_command(command: str, output: str, tmp_path: Path) -> None:
     assert output_of(command, tmp_path) == output
 
@@ -27,4 +31,9 @@ def test_the_script_of_a_page(page: str, script: str, tmp_path: Path) -> None:
     (content,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (tmp_path / script).write_text(content, encoding="utf-8")
     ((command, output),) = commands_of(text)
+    assert output_of(command, tmp_path) == output
+
+
+def test_the_page_about_prometheus(tmp_path: Path) -> None:
+    ((command, output),) = commands_of((DOCS / "prometheus.md").read_text(encoding="utf-8"))
     assert output_of(command, tmp_path) == output

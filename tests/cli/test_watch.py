@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from command import domstats, end, start
+from command import domstats, end, on_terminal, start, without_colors
 from scripted import events
 
 SIM = "sim:///?domains=5&time=1800000000"
@@ -130,26 +130,63 @@ async def test_a_closed_pipe() -> None:
     assert (ended.code, ended.err) == (141, "")
 
 
+def pages(shown: str) -> list[list[str]]:
+    """The lines of each page that a terminal was sent, and nothing that was sent before the first."""
+    before, *found = without_colors(shown).split("\x1b[H\x1b[2J")
+    assert before == ""
+    return [page.split("\n") for page in found]
+
+
 async def test_on_a_terminal_it_fits_the_screen() -> None:
-    screen, terminal = os.openpty()
-    ended = await domstats(
-        "watch", "-c", "sim:///?domains=40", "--count", "2", *FAST, stdout=terminal, COLUMNS="80", LINES="12"
-    )
-    os.close(terminal)
-    shown = b""
-    try:
-        while block := os.read(screen, 4096):
-            shown += block
-    except OSError:  # what Linux says of a terminal nobody writes to any more
-        os.close(screen)
+    ended, shown = await on_terminal("watch", "-c", "sim:///?domains=40", "--count", "2", *FAST, lines=12, TERM="xterm")
     assert (ended.code, ended.err) == (0, "")
-    pages = shown.decode().split("\x1b[H\x1b[2J")[1:]
-    assert len(pages) == 2
-    for page in pages:
-        lines = page.split("\r\n")
+    assert len(pages(shown)) == 2
+    for lines in pages(shown):
         assert len(lines) == 12
         assert lines[-1] == "... and 31 more"
         assert max(map(len, lines)) <= 80
+
+
+async def test_the_first_rows_of_an_order_fit_the_screen() -> None:
+    args = ("--columns", "name,total", "--sort", "total", "--top", "20")
+    ended, shown = await on_terminal("watch", "-c", "sim:///?domains=40", "--count", "1", *FAST, *args, lines=12)
+    everything = await domstats("get", "-c", "sim:///?domains=40", "--columns", "name,total", "--sort", "total")
+    assert ended.code == 0
+    (lines,) = pages(shown)
+    assert [line.split() for line in lines[1:11]] == [
+        line.split() for line in everything.out.decode().splitlines()[:10]
+    ]
+    assert lines[-1] == "... and 11 more"
+
+
+async def test_rows_that_are_wider_than_the_screen() -> None:
+    columns = "name,uuid,state,state.state,status,age,total,mem,vcpus,id"
+    ended, shown = await on_terminal(
+        "watch", "-c", "sim:///?domains=40", "--count", "1", *FAST, "--columns", columns, lines=12
+    )
+    assert ended.code == 0
+    (lines,) = pages(shown)
+    assert all(80 < len(line) <= 160 for line in lines[1:-1])
+    assert len(lines) == 1 + 5 + 1, "five rows of two lines, between the first line and the last"
+    assert lines[-1] == "... and 36 more"
+
+
+async def test_columns_and_their_order() -> None:
+    ended = await domstats("watch", "-c", SIM, "--columns", "id,name", "--sort", "id", "--count", "1", *FAST)
+    assert (ended.code, ended.err) == (0, "")
+    heading, *rows = ended.out.decode().split("\n")[1:-2]
+    assert heading.split() == ["id", "name"]
+    *ids, off = [row.split()[0] for row in rows]
+    assert list(map(int, ids)) == sorted(map(int, ids), reverse=True)
+    assert (len(ids), off) == (4, "-")
+
+
+async def test_a_line_a_device() -> None:
+    ended = await domstats("watch", "-c", SIM, "--table", "block", "--top", "3", "--count", "1", *FAST)
+    assert (ended.code, ended.err) == (0, "")
+    heading, *rows = ended.out.decode().split("\n")[1:-2]
+    assert heading.split()[:2] == ["domain", "disk"]
+    assert len(rows) == 3
 
 
 @pytest.mark.parametrize(
@@ -161,6 +198,10 @@ async def test_on_a_terminal_it_fits_the_screen() -> None:
         (["--count", "0"], "--count"),
         (["--group", "nope"], "'nope'"),
         (["-c", "foo:///"], "foo:///"),
+        (["--columns", "name,stael"], "'stael'; do you mean steal"),
+        (["--columns", "name,vcpu.curent"], "'vcpu.curent'; do you mean vcpu.current"),
+        (["-f", "json", "--top", "3"], "not for json"),
+        (["--changes", "--sort", "cpu"], "no columns"),
     ],
 )
 async def test_wrong_use(args: list[str], words: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from captures import POLL1, POLL2, capture
 from domstats.formats import table
 from domstats.formats.options import Options
-from domstats.formats.table import age_text, bytes_text
+from domstats.formats.table.cells import age_text, bytes_text
 from domstats.formats.text import HOSTILE, width
 from domstats.model.domain import Domain
 from domstats.model.flags import StatsGroup

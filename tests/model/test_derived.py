@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domstats.catalog.groups import GROUP_NAMES
 from domstats.model.derived import Figures
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter
@@ -26,6 +30,9 @@ def busy(seconds: int) -> list[TypedParameter]:
         "vcpu.1.time": seconds * SECOND // 2,
         "vcpu.1.delay": seconds * SECOND // 4,
         "block.0.rd.bytes": seconds * 1000,
+        "block.0.rd.reqs": seconds * 3,
+        "block.1.rd.reqs": seconds * 4,
+        "block.1.wr.reqs": seconds * 5,
         "block.0.wr.bytes": seconds * 10,
         "block.1.rd.bytes": seconds * 2000,
         "block.1.wr.bytes": 0,
@@ -53,6 +60,8 @@ def figures(before: list[TypedParameter] | None, now: list[TypedParameter], host
         ("steal_percent", 12.5),
         ("disk_read", 3000.0),
         ("disk_write", 10.0),
+        ("disk_reads", 7.0),
+        ("disk_writes", 5.0),
         ("net_receive", 7.0),
         ("net_transmit", 9.0),
     ],
@@ -113,6 +122,17 @@ def test_memory_nobody_knows() -> None:
     assert not found.memory_used[1].any()
     assert found.memory_total[1].tolist() == [True, False]
     assert found.memory_source == ["", ""]
+
+
+def test_the_age_of_a_record_is_that_of_its_oldest_group() -> None:
+    snapshot = Snapshot.of_params([(BOTH, busy(1)), (OFF, [])], time=20.0)
+    times = np.full_like(snapshot.sampling.times, np.nan)
+    times[0, GROUP_NAMES.index("cpu")], times[0, GROUP_NAMES.index("block")] = 18.0, 13.5
+    times[0, GROUP_NAMES.index("balloon")] = 1.0  # of which the record has nothing
+    snapshot = snapshot.with_sampling(replace(snapshot.sampling, times=times))
+    ages, known = Figures(snapshot).age
+    assert known.tolist() == [True, False]
+    assert ages[0] == snapshot[BOTH.uuid].age == 6.5
 
 
 KEYS = [

@@ -8,6 +8,7 @@ everything around that word. What fits nothing is a key of a newer libvirt: it h
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from operator import contains
 
@@ -16,6 +17,9 @@ from domstats.catalog.groups import GROUPS
 
 MAX_KEY = 79
 """libvirt's VIR_TYPED_PARAM_FIELD_LENGTH is 80 bytes with the end mark. No longer key is libvirt's."""
+
+_LIKE = 0.85
+"""How like a pattern must be a key that was mistyped: those of one device have most of their letters in common."""
 
 _Shape = tuple[str | None, ...]
 """The components of a key or pattern: None for a number, empty for a word that is not libvirt's."""
@@ -87,6 +91,12 @@ def find_fields(text: str) -> tuple[Field, ...]:
         if fits(pattern, wanted) or fits(_numbers_alike(pattern), wanted_alike):
             found.append(field)
     return tuple(found) or tuple(field for field in FIELDS if wanted in field.help.lower())
+
+
+def near_patterns(key: str, most: int) -> list[str]:
+    """The patterns most like a key that is not known, the likest first, at most so many; for those who mistyped it."""
+    patterns = {_numbers_alike(field.pattern): field.pattern for field in FIELDS}
+    return [patterns[each] for each in get_close_matches(_numbers_alike(key[:MAX_KEY]), patterns, most, _LIKE)]
 
 
 def _numbers_alike(text: str) -> str:

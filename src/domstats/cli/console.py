@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from enum import IntEnum
 
 import click
@@ -59,6 +60,12 @@ def terminal_width() -> int | None:
 def terminal_height() -> int | None:
     """How many lines it has; None when there is no terminal."""
     return shutil.get_terminal_size().lines if os.isatty(STDOUT) else None
+
+
+def terminal_color(environment: Mapping[str, str]) -> bool:
+    """Whether there is a terminal that shows colors, and nobody has asked for none (https://no-color.org)."""
+    able = environment.get("TERM", "dumb") not in ("", "dumb")
+    return able and not environment.get("NO_COLOR") and os.isatty(STDOUT)
 
 
 def forget_output() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from domstats.cli.console import EXIT_CODES, Exit, put, say, terminal_width
-from domstats.cli.options import format_option, refuse_terminal
+from domstats.cli.console import EXIT_CODES, Exit, say, terminal_width
+from domstats.cli.metrics import chosen_metrics, metrics_options
+from domstats.cli.options import check_table, chosen_table, format_option, refuse_terminal, table_options
+from domstats.cli.printing import print_snapshot
 from domstats.errors import BadDocument, ProtocolError
-from domstats.formats.options import Options
+from domstats.formats.options import NO_OPTIONS
 from domstats.formats.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -24,27 +27,41 @@ _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 @click.command("convert", epilog=EXIT_CODES)
 @click.argument("file", type=_FILE)
-@format_option("table on a terminal, else raw")
+@format_option("table on a terminal, and where columns, an order or a table are asked for; else raw")
 @click.option(
     "--from", "source", type=click.Choice(_READABLE), help="The file's format; by default what it looks like."
 )
 @click.option("--before", type=_FILE, metavar="FILE", help="An earlier file of the same host, for a table's rates.")
-def command(file: str, form: str | None, source: str | None, before: str | None) -> int:
+@table_options
+@metrics_options
+def command(
+    file: str,
+    form: str | None,
+    source: str | None,
+    before: str | None,
+    columns: str | None,
+    sort: str | None,
+    top: int | None,
+    table: str | None,
+    **flags: Any,
+) -> int:
     """Print what a file holds in another format.
 
     FILE is what `domstats get` printed as json, ndjson, xml or reply, or a captured reply of libvirt's daemon; also
     compressed by gzip or xz. `-` is the standard input. A reply does not say when it was taken: that is when the file
     was last written.
     """
-    width = terminal_width()
-    form = form or ("raw" if width is None else "table")
-    refuse_terminal(form, width)
+    options = chosen_table(columns, sort, top, table)
+    form = form or ("raw" if terminal_width() is None and options == NO_OPTIONS else "table")
+    refuse_terminal(form, terminal_width())
+    check_table(form, options)
+    metrics = chosen_metrics(form, flags)
     try:
         snapshot, earlier = _read(file, source), None if before is None else _read(before, source)
     except (BadDocument, ProtocolError) as error:
         say(str(error))
         return Exit.FAILED
-    put(FORMATS[form].encode(snapshot, Options(width=width, before=earlier)))
+    print_snapshot(snapshot, form, replace(options, before=earlier, metrics=metrics))
     return Exit.COMPLETE
 
 

@@ -5,39 +5,43 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from domstats.cli.console import EXIT_CODES, Exit, put, say, terminal_width
+from domstats.cli.console import EXIT_CODES, Exit, say, terminal_width
+from domstats.cli.metrics import chosen_metrics, metrics_options
 from domstats.cli.options import (
     Command,
+    check_table,
     chosen_groups,
+    chosen_table,
     domain_arguments,
     finite,
     format_option,
     group_options,
     host_option,
+    needed_groups,
     refuse_terminal,
+    table_options,
 )
+from domstats.cli.printing import print_snapshot
 from domstats.cli.progress import ProgressLine
 from domstats.errors import DeadlineExceeded, UnknownDomain
-from domstats.formats.options import Options
-from domstats.formats.registry import FORMATS
-from domstats.model.flags import NO_FILTERS, DomainFilter, StatsGroup
+from domstats.formats.named import DOMAIN_GROUPS
+from domstats.formats.options import NO_OPTIONS, Options
+from domstats.model.flags import NO_FILTERS, DomainFilter
 
 if TYPE_CHECKING:
     from domstats.aio import Host
     from domstats.model.domain import Domain
     from domstats.model.snapshot import Snapshot
 
-RATE_GROUPS = StatsGroup.CPU | StatsGroup.VCPU | StatsGroup.INTERFACE | StatsGroup.BLOCK
-"""The groups that a table's rates are made of."""
-TABLE_GROUPS = RATE_GROUPS | StatsGroup.STATE | StatsGroup.BALLOON
-"""The groups that a table has columns for."""
+DESCRIBING_MAX = 10.0
+"""Seconds that reading the definitions of domains may take; each takes libvirtd 1 ms."""
 
 _FILTERS = {
     DomainFilter.ACTIVE: "Domains that are on.",
@@ -62,10 +66,14 @@ class _Question:
     uri: str | None
     names: Sequence[str]
     groups: int
+    rates: int
+    """The groups that are asked for twice, for rates."""
     filters: DomainFilter
     deadline: float
     interval: float
     """Seconds between two polls; 0 for a single one."""
+    describe: bool = False
+    """Whether what the definitions of the domains say is wanted, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,12 @@ def _filter_options(command: Command) -> Command:
 @host_option
 @group_options
 @_filter_options
-@format_option("table on a terminal, if it has columns for the groups asked for, else raw")
+@metrics_options
+@format_option(
+    "table on a terminal, if it has columns for the groups asked for, and where columns, an order or a table are; "
+    "else raw"
+)
+@table_options
 @click.option(
     "--interval",
     type=click.FloatRange(min=0),
@@ -116,29 +129,48 @@ def command(
     uri: str | None,
     groups: tuple[str, ...],
     form: str | None,
+    columns: str | None,
+    sort: str | None,
+    top: int | None,
+    table: str | None,
     interval: float,
     deadline: float,
-    **flags: bool,
+    **flags: Any,
 ) -> int:
     """Print the statistics of domains.
 
     Of all domains, or of each DOMAIN given by name, id or UUID.
     """
     bits, filters = chosen_groups(groups, flags), _chosen_filters(flags)
-    width = terminal_width()
-    # int(): the inverse of an IntFlag lacks the bits that have no name, those of groups of a newer libvirt.
-    form = form or ("table" if width is not None and not bits & ~int(TABLE_GROUPS) else "raw")
-    refuse_terminal(form, width)
-    if form != "table":
+    options = chosen_table(columns, sort, top, table)
+    form = form or _usual_format(bits, options)
+    refuse_terminal(form, terminal_width())
+    check_table(form, options)
+    needed = needed_groups(form, bits, options)
+    if needed.groups != bits:
+        filters &= ~DomainFilter.ENFORCE  # only what was asked for by name is enforced
+    if not needed.rates:
         interval = 0.0
     if interval >= deadline:
         raise click.UsageError(f"an interval of {interval:g} s does not fit into a deadline of {deadline:g} s")
-    answer = asyncio.run(_ask(_Question(uri, more + domains, bits, filters, deadline, interval)))
+    metrics = chosen_metrics(form, flags)
+    describe = metrics is not None and bool(metrics.labels)
+    question = _Question(uri, more + domains, needed.groups, needed.rates, filters, deadline, interval, describe)
+    answer = asyncio.run(_ask(question))
     if answer.snapshot is not None:
-        put(FORMATS[form].encode(answer.snapshot, Options(width=width, groups=bits, before=answer.before)))
-        if width is not None and not len(answer.snapshot) and not answer.missing:
+        options = replace(options, groups=bits, before=answer.before, metrics=metrics)
+        print_snapshot(answer.snapshot, form, options)
+        if terminal_width() is not None and not len(answer.snapshot) and not answer.missing:
             say("no domains")
     return _report(answer)
+
+
+def _usual_format(groups: int, options: Options) -> str:
+    """What is printed where nobody chose a format."""
+    if options != NO_OPTIONS:
+        return "table"
+    # int(): the inverse of an IntFlag lacks the bits that have no name, those of groups of a newer libvirt.
+    return "table" if terminal_width() is not None and not groups & ~DOMAIN_GROUPS else "raw"
 
 
 def _chosen_filters(flags: dict[str, bool]) -> DomainFilter:
@@ -167,15 +199,18 @@ async def _ask(question: _Question) -> _Answer:
                 return _Answer(None, None, missing)
             which = domains or None
             before = None
-            rate_groups = question.groups & RATE_GROUPS if question.groups else RATE_GROUPS
-            if question.interval and rate_groups:
+            if question.interval:
                 filters = question.filters & ~DomainFilter.ENFORCE  # these groups were not asked for by name
                 half = (left() - question.interval) / 2  # the other is for the poll that is shown
-                before = await host.stats(which, rate_groups, filters=filters, deadline=half, progress=progress)
+                before = await host.stats(which, question.rates, filters=filters, deadline=half, progress=progress)
+                progress.done()
                 await asyncio.sleep(question.interval)
+                progress = ProgressLine()
             snapshot = await host.stats(
                 which, question.groups, filters=question.filters, deadline=left(), progress=progress
             )
+            if question.describe and (rest := ends - time.monotonic()) > 0:
+                snapshot = await host.describe(snapshot, deadline=min(rest, DESCRIBING_MAX))
     except DeadlineExceeded as error:
         raise DeadlineExceeded(error.during, question.deadline, error.advice) from None
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""The options that several verbs have in common: the host, the groups, the format, numbers of seconds."""
+"""The options that several verbs have in common: the host, the groups, the format, its table, numbers of seconds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 import click
 
 from domstats.catalog.groups import GROUPS, group_bits
+from domstats.formats.columns import Needs, check, needs
+from domstats.formats.named import COLUMNS
+from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.registry import FORMATS
 
 Command = Callable[..., Any]
@@ -61,6 +64,78 @@ def format_option(default: str) -> Callable[[Command], Command]:
     return click.option(
         "-f", "--format", "form", type=click.Choice(list(FORMATS)), help=f"{summaries}. By default {default}."
     )
+
+
+TABLES = ("table", "csv", "arrow", "parquet")
+"""The formats that have tables, whose columns and rows can be chosen."""
+
+_WORDS = ", ".join(each.name for each in COLUMNS["domain"].named)
+
+
+def table_options(command: Command) -> Command:
+    """`--columns`, `--sort`, `--top` and `--table`, as parameters of these names; `chosen_table` reads them."""
+    options = (
+        click.option(
+            "--columns",
+            metavar="NAME,...",
+            help="Only these columns, in this order. Every key is one (vcpu.current, block[vda].capacity; with --table "
+            f"the tail of a device's keys: rd.reqs), counters as rates per second. The table has these, too: {_WORDS}. "
+            "Without --group, the host is asked only for what the columns are made of.",
+        ),
+        click.option(
+            "--sort",
+            metavar="[-]COLUMN",
+            help="Order of the rows: numbers from the greatest, text from A; a - before it turns that round. Rows "
+            "without a value come last, equal ones by name. The column need not be shown. By default by name.",
+        ),
+        click.option(
+            "--top",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Only the first N rows. Without --sort those with the greatest cpu (of disks read, of interfaces rx), "
+            "if that is among the columns.",
+        ),
+        click.option(
+            "--table",
+            type=click.Choice(list(COLUMNS)),
+            help="A row a domain, or a row for each vCPU, interface, disk or I/O thread of every domain.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def chosen_table(columns: str | None, sort: str | None, top: int | None, table: str | None) -> Options:
+    """The table asked for, as a format takes it."""
+    names = () if columns is None else tuple(name.strip() for name in columns.split(","))
+    return Options(table=table or "", columns=names, sort=sort or "", top=top)
+
+
+def check_table(form: str, options: Options) -> None:
+    """See that the format can be had, that it has tables, if one is asked for, and the table the columns.
+
+    Raises MissingExtra, UnknownColumn, click.UsageError.
+    """
+    if FORMATS[form].binary:
+        FORMATS[form].load()
+    if options != NO_OPTIONS and form not in TABLES:
+        raise click.UsageError(
+            f"--columns, --sort, --top and --table are for the formats {', '.join(TABLES)}, not for {form}"
+        )
+    if form == "table":
+        check(options)
+
+
+def needed_groups(form: str, groups: int, options: Options) -> Needs:
+    """The groups to ask for, and those that rates need twice. `groups`: those that were asked for by name, which are
+    asked for whatever the table is made of."""
+    people = form == "table"
+    if not people and not options.columns and options.table in ("", "domain"):
+        return Needs(groups, 0)
+    needed = needs(options)
+    rates = needed.rates if people else 0
+    return Needs(groups, rates & groups) if groups else Needs(needed.groups, rates)
 
 
 def refuse_terminal(form: str, width: int | None) -> None:

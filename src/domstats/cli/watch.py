@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from domstats.catalog.groups import GROUPS
-from domstats.cli.console import Exit, put, say, terminal_height, terminal_width
-from domstats.cli.get import TABLE_GROUPS
+from domstats.cli.console import Exit, put, say, terminal_color, terminal_height, terminal_width
 from domstats.cli.options import (
+    check_table,
     chosen_groups,
+    chosen_table,
     domain_arguments,
     finite,
     format_option,
     group_options,
     host_option,
+    needed_groups,
     refuse_terminal,
+    table_options,
 )
 from domstats.cli.progress import ProgressLine
-from domstats.formats.options import Options
+from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.registry import FORMATS
+from domstats.formats.text import escape, width
 from domstats.model.flags import StatsGroup
 
 if TYPE_CHECKING:
@@ -40,6 +46,8 @@ CHANGES_GROUPS = StatsGroup.STATE | StatsGroup.BALLOON
 _CLEAR = b"\x1b[H\x1b[2J"
 """To the upper left corner; clear the screen."""
 _LEAST_LINES = 3
+_STYLE = re.compile("\x1b\\[[0-9]*m")
+"""What a table's colors are made of."""
 
 Printer = Callable[["Collector", "Snapshot"], None]
 
@@ -58,6 +66,7 @@ class _Watching:
 @host_option
 @group_options
 @format_option("table")
+@table_options
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.1),
@@ -81,6 +90,10 @@ def command(
     uri: str | None,
     groups: tuple[str, ...],
     form: str | None,
+    columns: str | None,
+    sort: str | None,
+    top: int | None,
+    table: str | None,
     interval: float,
     count: int | None,
     only_changes: bool,
@@ -93,12 +106,14 @@ def command(
     """
     form = form or "table"
     refuse_terminal(form, terminal_width())
-    if only_changes and form not in ("table", "ndjson"):
-        raise click.UsageError("changes are printed as text, or with -f ndjson")
-    bits = chosen_groups(groups, flags) or (int(TABLE_GROUPS) if form == "table" else 0)
-    if only_changes:
-        bits = int(CHANGES_GROUPS)
-    printer = _Changes(form).show if only_changes else _Snapshots(form, bits, interval).show
+    options = chosen_table(columns, sort, top, table)
+    if only_changes and (form not in ("table", "ndjson") or options != NO_OPTIONS):
+        raise click.UsageError("changes are printed as text, or with -f ndjson, and have no columns")
+    check_table(form, options)
+    asked = chosen_groups(groups, flags)
+    bits = int(CHANGES_GROUPS) if only_changes else needed_groups(form, asked, options).groups
+    options = replace(options, groups=asked)
+    printer = _Changes(form).show if only_changes else _Snapshots(form, options, interval).show
     try:
         asyncio.run(_watch(_Watching(uri, more + domains, bits, interval, count), printer))
     except (KeyboardInterrupt, asyncio.CancelledError):  # how it is meant to end
@@ -144,24 +159,32 @@ async def _until_swept(collector: Collector) -> None:
 class _Snapshots:
     """Prints a snapshot in a format."""
 
-    def __init__(self, form: str, groups: int, interval: float) -> None:
-        self._form, self._groups, self._interval = form, groups, interval
+    def __init__(self, form: str, options: Options, interval: float) -> None:
+        self._form, self._options, self._interval = form, options, interval
+        self._checked = form != "table"
 
     def show(self, collector: Collector, snapshot: Snapshot) -> None:
         from domstats.model.merge import without_old_groups
 
-        width, height = terminal_width(), terminal_height()
+        if not self._checked and len(snapshot):  # only once: later a key may go with the last domain that has it
+            from domstats.formats.table import check_keys
+
+            check_keys(snapshot, self._options)
+            self._checked = True
+        columns, lines = terminal_width(), terminal_height()
         if self._form == "raw":  # it has no place for an age
             snapshot = without_old_groups(snapshot, 2 * self._interval + DEADLINE)
         before = collector.previous if self._form == "table" else None
-        text = FORMATS[self._form].encode(snapshot, Options(width=width, groups=self._groups, before=before))
+        options = replace(self._options, width=columns, before=before, color=terminal_color(os.environ))
+        text = FORMATS[self._form].encode(snapshot, options)
         if self._form != "table":
             put(text)
             return
         heading = _heading(collector, snapshot)
-        if height is not None:
-            text = _fitting(text, height - 1)
-        put((_CLEAR if height is not None else b"") + heading + text + (b"" if height is not None else b"\n"))
+        if lines is not None and columns is not None:
+            put(_CLEAR + heading + _fitting(text, lines - 1, columns))
+        else:
+            put(heading + text + b"\n")
 
 
 def _heading(collector: Collector, snapshot: Snapshot) -> bytes:
@@ -177,14 +200,22 @@ def _heading(collector: Collector, snapshot: Snapshot) -> bytes:
     return f"{line}\n".encode()
 
 
-def _fitting(text: bytes, lines: int) -> bytes:
-    """The table, cut to so many lines, with a word about what is not shown."""
+def _fitting(text: bytes, lines: int, columns: int) -> bytes:
+    """The table, cut to so many lines of a screen, with a word about what is not shown."""
     rows = text.splitlines(keepends=True)
+    heights = [_height(row.decode(), columns) for row in rows]
     lines = max(_LEAST_LINES, lines)
-    if len(rows) < lines:
+    if sum(heights) < lines:
         return text
-    left = len(rows) - lines + 1
-    return b"".join(rows[: lines - 1]) + f"... and {left:,} more\n".encode().rstrip(b"\n")
+    shown = 0
+    while shown < len(rows) and sum(heights[: shown + 1]) < lines:
+        shown += 1
+    return b"".join(rows[:shown]) + f"... and {len(rows) - shown:,} more".encode()
+
+
+def _height(row: str, columns: int) -> int:
+    """How many lines of the screen a row takes: one, unless it is wider than the screen."""
+    return max(1, -(-width(_STYLE.sub("", row.rstrip("\n"))) // columns))
 
 
 class _Changes:
@@ -204,8 +235,6 @@ class _Changes:
 
 
 def _text_line(change: Change) -> bytes:
-    from domstats.formats.text import escape
-
     time = datetime.fromtimestamp(change.time).astimezone().isoformat(timespec="milliseconds")
     happened = " -> ".join(filter(None, (change.before, change.after)))
     return f"{time}  {escape(change.domain.name)}  {change.what.value}  {escape(happened)}\n".encode()

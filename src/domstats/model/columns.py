@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from domstats.errors import MixedTypes, UnknownField
 from domstats.model.layout import Layout, Positions
-from domstats.model.names import resolve
+from domstats.model.names import is_other_name, resolve
 from domstats.model.params import ParamType
 
 Values = npt.NDArray[np.uint64]
@@ -85,13 +85,14 @@ def column(layout: Layout, key: str) -> Gather:
 def _find(layout: Layout, key: str) -> Gather:
     index = np.full(len(layout), -1, np.int64)
     types: set[int] = set()
+    other_name = is_other_name(key)
     for shape, positions in layout.by_shape():
         slot = shape.slots.get(key)
         if slot is not None:
             index[positions] = layout.starts[positions] + slot
             types.add(shape.types[slot])
             continue
-        for position in positions.tolist():
+        for position in positions.tolist() if other_name else ():
             found = resolve(layout.records[position], key)
             if found is not None and found[1] is None:
                 index[position] = layout.starts[position] + found[0]

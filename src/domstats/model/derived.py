@@ -7,12 +7,12 @@ is nowhere known without an earlier one.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from domstats.errors import MixedTypes, UnknownField
+from domstats.model.columns import Gather
 from domstats.model.rates import Rates
 from domstats.model.snapshot import Snapshot
 
@@ -93,6 +93,16 @@ class Figures:
         return self._sum_of_rates("block", "wr.bytes")
 
     @cached_property
+    def disk_reads(self) -> Figure:
+        """Read requests per second to the guest's disks."""
+        return self._sum_of_rates("block", "rd.reqs")
+
+    @cached_property
+    def disk_writes(self) -> Figure:
+        """Write requests per second to the guest's disks."""
+        return self._sum_of_rates("block", "wr.reqs")
+
+    @cached_property
     def net_receive(self) -> Figure:
         """Bytes per second the guest receives."""
         return self._sum_of_rates("interface", "rx.bytes")
@@ -101,6 +111,17 @@ class Figures:
     def net_transmit(self) -> Figure:
         """Bytes per second the guest sends."""
         return self._sum_of_rates("interface", "tx.bytes")
+
+    @cached_property
+    def age(self) -> Figure:
+        """Seconds since the oldest of a record's groups was sampled; not known for a record without values."""
+        ages, known = self._nowhere()
+        for shape, positions in self._snapshot.layout.by_shape():
+            times = self._snapshot.sampling.times[positions][:, sorted(set(shape.groups))]
+            oldest = np.min(times, axis=1, initial=np.inf, where=~np.isnan(times))
+            known[positions] = oldest < np.inf
+            ages[positions] = self._snapshot.time - oldest
+        return ages, known
 
     @cached_property
     def _guest_reports(self) -> Known:
@@ -117,11 +138,6 @@ class Figures:
         known = self._guest_reports & has_total & (has_usable | has_unused) & (free <= total)
         return total - free, known
 
-    @cached_property
-    def _active(self) -> Known:
-        """Where the domain runs. Without cgroups libvirt 9.0 gives its own processor time for those that are off."""
-        return np.array([domain.id is not None for domain in self._snapshot.domains], np.bool_)
-
     def _nowhere(self) -> Figure:
         return np.zeros(len(self._snapshot)), np.zeros(len(self._snapshot), np.bool_)
 
@@ -137,10 +153,10 @@ class Figures:
         if self._rates is None:
             return self._nowhere()
         try:
-            rate, known = _read(self._rates, self._snapshot.gather(key))
+            rate, known = rates_of(self._rates, self._snapshot.gather(key))
         except UnknownField:
             return self._nowhere()
-        return rate, known & self._active
+        return rate, known & active(self._snapshot)
 
     def _share_of_vcpus(self, column: str) -> Figure:
         """A time of the vCPUs, in percent of all that are online."""
@@ -155,7 +171,7 @@ class Figures:
         if self._rates is None or column not in devices:
             return self._nowhere()
         gather = devices.gather(column)
-        rate, known = _read(self._rates, gather)
+        rate, known = rates_of(self._rates, gather)
         count = len(self._snapshot)
         asked = np.bincount(gather.records, weights=gather.valid, minlength=count)
         found = np.bincount(gather.records, weights=known, minlength=count)
@@ -163,6 +179,12 @@ class Figures:
         return total, (asked > 0) & (asked == found)
 
 
-def _read(rates: Rates, gather: Any) -> Figure:
+def active(snapshot: Snapshot) -> Known:
+    """Where the domain runs. Without cgroups libvirt 9.0 gives its own processor time for those that are off."""
+    return np.array([domain.id is not None for domain in snapshot.domains], np.bool_)
+
+
+def rates_of(rates: Rates, gather: Gather) -> Figure:
+    """The rates of a column, 0 where there is none, and where there are any."""
     values, known = rates.read(gather.index, gather.valid)
     return np.where(known, values, 0.0), known

@@ -20,6 +20,11 @@ _INTEGERS = (ParamType.INT, ParamType.UINT, ParamType.LLONG, ParamType.ULLONG)
 _OLD_KEY = re.compile(r"cpu\.([0-9]+)\.(state|time)\Z")
 
 
+def is_other_name(name: str) -> bool:
+    """Whether a record may know the name although it has no such key."""
+    return "[" in name or name in ("state", "cpu.online") or _OLD_KEY.match(name) is not None
+
+
 def resolve(record: RecordLayout, name: str) -> tuple[int, Callable[[int], str] | None] | None:
     """The slot a name stands for, and what turns its number into a word if it stands for a word; None if unknown."""
     if "[" in name:
