@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from domstats.model.snapshot import Snapshot
 from domstats.sources.kernel.source import KernelSource
 from domstats.sources.kernel.uri import parse
 from domstats.sources.registry import open_source
+from kvm_machine import KVM, Machine
 from proc_trees import FakeGuest, FakeThread, write_files
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
@@ -139,7 +141,7 @@ async def test_unknown_vcpus_are_missing_with_a_reason(source: KernelSource, tmp
     FakeGuest(7, LIBVIRT, {71: FakeThread("qemu")}).write(tmp_path / "proc")
     snapshot = await poll(source, StatsGroup.VCPU)
     assert params(snapshot, UUID) == {"vcpu.maximum": 4}
-    assert [lack.keys for lack in source.lacking() if lack.domain] == ["vcpu.<id>"]
+    assert [lack.keys for lack in source.lacking() if lack.domain and "haltpoll" not in lack.keys] == ["vcpu.<id>"]
 
 
 async def test_what_only_the_monitor_knows_is_missing(source: KernelSource, tmp_path: Path) -> None:
@@ -268,6 +270,34 @@ async def test_beyond_the_budget_files_are_opened_each_time(tmp_path: Path) -> N
         assert source.held == held
         await source.aclose()
         assert source.held == 0
+
+
+def links(folder: Path) -> dict[int, str]:
+    return {int(link.name): str(link.readlink()) for link in folder.iterdir()}
+
+
+@pytest.mark.skipif(not KVM.exists(), reason=f"there is no {KVM}")
+async def test_what_kvm_says(source: KernelSource, tmp_path: Path) -> None:
+    proc = tmp_path / "proc"
+    (proc / "self").parent.mkdir(exist_ok=True)
+    (proc / "self").symlink_to(str(os.getpid()))
+    with Machine([0, 2]) as machine:
+        FakeGuest(machine.pid, LIBVIRT, vcpus(), files=links(Path(f"/proc/{machine.pid}/fd"))).write(proc)
+        machine.run(2, 5)
+        found = params(await poll(source), UUID)
+        assert (found["vcpu.0.fpu_reload.sum"], found["vcpu.1.fpu_reload.sum"]) == (0, 5)
+        for vcpu, number in ((0, 0), (1, 2)):
+            theirs = machine.figures(number)
+            mine = {key: found[f"vcpu.{vcpu}.{key}.sum"] for key in theirs if f"vcpu.{vcpu}.{key}.sum" in found}
+            assert len(mine) > 20
+            assert mine == {key: theirs[key][0] for key in mine}
+        assert (found["cpu.haltpoll.success.time"], found["vcpu.1.guest_mode.cur"]) == (0, False)
+        assert found["vcpu.1.time"] == 7 * NS // TICK
+        machine.end()
+        again = params(await poll(source), UUID)
+    assert [key for key in again if key.endswith(".sum")] == []
+    assert again["vcpu.1.time"] == 7 * NS // TICK
+    assert "cpu.haltpoll.success.time" not in again
 
 
 async def test_look_ups(source: KernelSource, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ cgroups      where the kernel accounts for a domain's processor time
 threads      which of a process's threads are vCPUs
 taps         which network devices a process has open
 devices      the counters of network devices, by network namespace
+kvm_stats    KVM's statistics, through the descriptors that QEMU keeps open; kvm, those of one guest
 descriptors  how many files may be held open, and the files of one guest
 keys         the shape of a record, and where in it each figure goes
 guest        one guest: what is known of it, and reading its figures

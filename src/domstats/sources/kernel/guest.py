@@ -24,11 +24,15 @@ from domstats.sources.kernel.figures import (
     wait_sum,
 )
 from domstats.sources.kernel.keys import INTERFACE, NOT_THERE, Plan, plan
+from domstats.sources.kernel.kvm import GuestKvm
+from domstats.sources.kernel.kvm_stats import halt_poll
 from domstats.sources.kernel.taps import Nic, nics
 from domstats.sources.kernel.threads import Threads
 from domstats.sources.processes import START_TIME, STAT_BYTES, GuestProcess, stat_fields
 
 _SCHED_BYTES = 8192
+_BEFORE_KVM = 3
+"""Slots of a vCPU from its time on to the first that KVM fills."""
 _CGROUP_BYTES = 65536
 _ENDED = (b"Z", b"X", b"x")
 """States of a process that has ended, though its parent has not asked how (proc(5))."""
@@ -54,6 +58,7 @@ class Guest:
         self._folder, self._sys = f"{proc}/{process.number}", sys
         self._files = Files(self._folder, descriptors)
         self._threads = Threads()
+        self._kvm = GuestKvm(process, proc, descriptors)
         self._vcpus: dict[int, int] = {}
         self._count = b""
         """How many threads it had when they were looked at."""
@@ -72,6 +77,7 @@ class Guest:
     def close(self) -> None:
         """Hold nothing; safe to call twice."""
         self._files.close()
+        self._kvm.close()
 
     @property
     def vcpus(self) -> int:
@@ -115,6 +121,8 @@ class Guest:
         self._count = stat_fields(read_below(directory, "stat", STAT_BYTES))[THREADS]
         self._vcpus = self._threads.look(directory)
         self._accounting = accounting(read_below(directory, "cgroup", _CGROUP_BYTES), self._sys)
+        if self._kvm.look(directory, self._vcpus):
+            self._plans.clear()
         if self._files.kept and before == (self._vcpus, self._accounting):
             return
         self._waits = any(
@@ -176,7 +184,7 @@ class Guest:
         if key not in self._plans:
             devices = None if self.nics is None else [(nic, nic.name not in uncounted) for nic in self.nics]
             maximum = self.process.command.vcpus_maximum
-            self._plans[key] = plan(self.domain, groups, list(self._vcpus), maximum, devices)
+            self._plans[key] = plan(self.domain, groups, list(self._vcpus), maximum, devices, self._kvm.layout)
         return self._plans[key]
 
     def read(self, chosen: Plan, counters: Mapping[str, Counters], values: memoryview, start: int) -> None:
@@ -197,6 +205,8 @@ class Guest:
                 values[at], values[at + 1], values[at + 2] = self._cpu_times(files, fields)
             if chosen.vcpus:
                 self._read_vcpus(chosen, files, values, start)
+            if chosen.kvm or chosen.haltpoll != NOT_THERE:
+                self._read_kvm(chosen, values, start)
         except (OSError, ValueError, IndexError):
             raise Changed from None
         finally:
@@ -226,11 +236,26 @@ class Guest:
                 values[at + 1] = wait_sum(os.pread(files[file], _SCHED_BYTES, 0)) or 0
                 file += 1
 
+    def _read_kvm(self, chosen: Plan, values: memoryview, start: int) -> None:
+        layout, rows, figures = self._kvm.layout, self._kvm.rows(), self._kvm.read()
+        if figures is None or layout is None:
+            raise Changed
+        if chosen.haltpoll != NOT_THERE:
+            at = start + chosen.haltpoll
+            values[at], values[at + 1] = halt_poll(layout, figures.vcpus) or (0, 0)
+        if not chosen.kvm:
+            return
+        for slot, vcpu in zip(chosen.vcpus, self._vcpus, strict=False):
+            at = start + slot + _BEFORE_KVM
+            values[at : at + chosen.kvm] = memoryview(figures.vcpus[rows[vcpu]])
+
     def lacking(self) -> list[rights.Lack]:
         """What cannot be had of it, beside what cannot be had of any guest."""
         found: list[rights.Lack] = []
         if self._denied:
             found.append(rights.Lack("net", rights.TRACE, self.domain))
+        if self._kvm.why:
+            found.append(rights.Lack("vcpu.<id>.<name>, cpu.haltpoll", self._kvm.why, self.domain))
         if self._unread_cgroup:
             found.append(rights.Lack("cpu of the cgroup", rights.NO_CGROUP_FILE, self.domain))
         found += [rights.Lack(f"net[{name}]", rights.NO_DEVICE, self.domain) for name in sorted(self._uncounted)]

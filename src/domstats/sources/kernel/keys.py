@@ -9,6 +9,7 @@ from domstats.model.domain import Domain
 from domstats.model.flags import StatsGroup
 from domstats.model.layout import RecordLayout, Shape
 from domstats.model.params import ParamType
+from domstats.sources.kernel.kvm_stats import HALT_POLL, StatsLayout
 from domstats.sources.kernel.taps import Nic
 
 GROUPS = int(StatsGroup.CPU | StatsGroup.BALLOON | StatsGroup.VCPU | StatsGroup.INTERFACE)
@@ -31,9 +32,13 @@ class Plan:
     """All slots, with what does not change filled in."""
     cpu: int
     """The first of three: time, user, system. NOT_THERE where there are none."""
+    haltpoll: int
+    """The first of two: success, fail."""
     rss: int
     vcpus: tuple[int, ...]
-    """The first of three for each vCPU: time, wait, delay."""
+    """The first of three for each vCPU: time, wait, delay. What KVM says of it follows."""
+    kvm: int
+    """How many slots that is."""
     nics: tuple[tuple[Nic, int], ...]
     """The first of eight for each network device: bytes, pkts, errs, drop received by the guest, then sent."""
 
@@ -57,27 +62,39 @@ class _Record:
 
 
 def plan(
-    domain: Domain, groups: int, vcpus: Sequence[int], maximum: int | None, nics: Sequence[tuple[Nic, bool]] | None
+    domain: Domain,
+    groups: int,
+    vcpus: Sequence[int],
+    maximum: int | None,
+    nics: Sequence[tuple[Nic, bool]] | None,
+    kvm: StatsLayout | None = None,
 ) -> Plan:
     """The record of a guest with these vCPUs (ids; none if they are not known) and network devices.
 
     `maximum`: the most vCPUs it may have, if known. `nics`: with each, whether it has counters; None if not known.
+    `kvm`: what KVM says of each vCPU.
     """
     record = _Record()
-    cpu = rss = NOT_THERE
+    cpu = rss = haltpoll = NOT_THERE
     if groups & StatsGroup.CPU:
         cpu = record.add("cpu.time")
         record.add("cpu.user")
         record.add("cpu.system")
+        if kvm is not None and all(kvm.find(name) is not None for name in HALT_POLL):
+            haltpoll = record.add("cpu.haltpoll.success.time")
+            record.add("cpu.haltpoll.fail.time")
     if groups & StatsGroup.BALLOON:
         rss = record.add("balloon.rss")
-    times = _add_vcpus(record, vcpus, maximum) if groups & StatsGroup.VCPU else ()
+    times = _add_vcpus(record, vcpus, maximum, kvm) if groups & StatsGroup.VCPU else ()
     devices = _add_nics(record, nics) if groups & StatsGroup.INTERFACE and nics is not None else ()
+    width = len(kvm.statistics) if kvm is not None and times else 0
     shape = Shape.of(record.keys, bytes(record.types))
-    return Plan(RecordLayout(domain, shape, record.strings), tuple(record.template), cpu, rss, times, devices)
+    return Plan(
+        RecordLayout(domain, shape, record.strings), tuple(record.template), cpu, haltpoll, rss, times, width, devices
+    )
 
 
-def _add_vcpus(record: _Record, vcpus: Sequence[int], maximum: int | None) -> tuple[int, ...]:
+def _add_vcpus(record: _Record, vcpus: Sequence[int], maximum: int | None, kvm: StatsLayout | None) -> tuple[int, ...]:
     if vcpus:
         record.add("vcpu.current", ParamType.UINT, len(vcpus))
     if maximum is not None:
@@ -88,6 +105,8 @@ def _add_vcpus(record: _Record, vcpus: Sequence[int], maximum: int | None) -> tu
         slots.append(record.add(f"vcpu.{vcpu}.time"))
         record.add(f"vcpu.{vcpu}.wait")
         record.add(f"vcpu.{vcpu}.delay")
+        for statistic in kvm.statistics if kvm is not None else ():
+            record.add(f"vcpu.{vcpu}.{statistic.name}", statistic.type)
     return tuple(slots)
 
 
