@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from domstats.errors import BadValue, LimitExceeded, ProtocolError, Truncated
 from domstats.model.params import ParamType
-from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats, check_header, halt_poll, parse
+from domstats.sources.kernel.kvm_layout import check_header, halt_poll, parse
+from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats
 from kvm_machine import KVM, Machine
 
 needs_kvm = pytest.mark.skipif(
