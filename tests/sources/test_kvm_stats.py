@@ -258,7 +258,7 @@ def test_a_process_that_ends_is_let_go_of(hold: int) -> None:
 
 @needs_kvm
 @pytest.mark.parametrize("what", ["close_stats", "replace_stats"])
-def test_a_number_that_is_another_file_now(what: str) -> None:
+def test_a_number_that_is_closed_or_another_descriptor_now(what: str) -> None:
     with Machine([0, 1]) as machine:
         at_work = descriptors_open()
         held, taken_anew = opened(machine), opened(machine, hold=1)

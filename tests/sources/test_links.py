@@ -349,11 +349,17 @@ def stats_part(sequence: int, *values: int, flags: int = MULTI) -> bytes:
 def test_a_dump_that_was_interrupted_is_repeated() -> None:
     mine, script = scripted(
         name_part(1, "a", "b"),
-        stats_part(2, 7, flags=MULTI | INTERRUPTED),
+        stats_part(2, 7, 7, flags=MULTI | INTERRUPTED),
         name_part(3, "a", "b"),
         stats_part(4, 8, 9),
     )
     assert shown(mine.read()) == {"a": [8, 8, 8, 16, 8, 8, 8, 8], "b": [9, 9, 9, 18, 9, 9, 9, 9]}
+    assert script.answers == []
+
+
+def test_names_and_counters_of_different_interfaces_are_asked_for_again() -> None:
+    mine, script = scripted(name_part(1, "a"), stats_part(2, 7, 7), name_part(3, "a", "b"), stats_part(4, 8, 9))
+    assert mine.read().rows == {"a": 0, "b": 1}
     assert script.answers == []
 
 
