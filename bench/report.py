@@ -37,6 +37,9 @@ _LINEAR = 1.5
 FORMAT_ROWS = (
     Row("flat JSON of 1,024 guests: msgspec, given ready-made dicts of it", "write[json]", "msgspec_dicts", 1),
     Row("the same when every number has changed", "write_all_changed", "msgspec_dicts"),
+    Row("XML of 1,024 guests: lxml building the same tree, and writing it", "write[xml]", "lxml_tree", 15),
+    Row("the same with nothing known", "write_cold[xml]", "lxml_tree"),
+    Row("XML of 1,024 guests, read back", "read_xml", unit="ms", scale=1e3),
     *(Row(f"{name}: 1,024 guests", f"write[{name}]", unit="ms", scale=1e3) for name in WRITTEN),
     *(
         Row(

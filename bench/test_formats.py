@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import lxml.etree
 import msgspec
 import numpy as np
 import pytest
@@ -114,6 +115,34 @@ def test_msgspec_dicts(benchmark: Any, polls: Polls) -> None:
     """The json document's content as ready-made dicts."""
     turn = itertools.cycle([msgspec.json.decode(FORMATS["json"].encode(poll)) for poll in polls])
     benchmark.pedantic(lambda: msgspec.json.encode(next(turn)), rounds=ROUNDS, warmup_rounds=2)
+
+
+def test_lxml_tree(benchmark: Any, polls: Polls) -> None:
+    """The xml document's elements, attributes and texts, ready-made: lxml builds the tree and writes it."""
+
+    def planned(element: Any) -> tuple[str, dict[str, str], str, list[Any]]:
+        return element.tag, dict(element.attrib), element.text, list(map(planned, element))
+
+    def grow(around: Any, tag: str, attributes: dict[str, str], text: str, inside: list[Any]) -> None:
+        element = lxml.etree.SubElement(around, tag, attributes)
+        element.text = text
+        for each in inside:
+            grow(element, *each)
+
+    def build() -> bytes:
+        root = lxml.etree.Element("domainstats")
+        for each in domains:
+            grow(root, *each)
+        written: bytes = lxml.etree.tostring(root)
+        return written
+
+    domains = list(map(planned, lxml.etree.fromstring(FORMATS["xml"].encode(polls[0]))))
+    benchmark.pedantic(build, rounds=FEW)
+
+
+def test_read_xml(benchmark: Any, polls: Polls) -> None:
+    document = FORMATS["xml"].encode(polls[0])
+    benchmark.pedantic(lambda: FORMATS["xml"].decode(document), rounds=FEW)
 
 
 def test_arrow_tables(benchmark: Any, polls: Polls) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 
 import frames
-from captures import CAPTURES, POLL1, POLL2, capture
+from captures import FLAT, POLL1, POLL2, capture
 from command import domstats
 from domstats import errors
 from domstats.formats import arrow
@@ -192,7 +192,7 @@ def test_everything_can_be_read_back(snapshot: Snapshot) -> None:
     check(snapshot)
 
 
-@pytest.mark.parametrize("name", CAPTURES)
+@pytest.mark.parametrize("name", FLAT)
 def test_real_hosts_can_be_read_back(name: str) -> None:
     check(ReplyDecoder().decode(capture(name), time=TIME))
 

@@ -9,7 +9,6 @@ has written it.
 from __future__ import annotations
 
 import base64
-import math
 import re
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -49,6 +48,8 @@ FORM = "xml"
 """What errors call it."""
 DEPTH_MAX = 48
 """How deep elements may stand in one another; a key of libvirt's has at most 40 parts."""
+SECONDS_MAX = 1e12
+"""Of a time or an age: 30,000 years."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _DOUBLE = re.compile(r"-?[0-9]{1,32}(\.[0-9]{1,32})?([eE][-+]?[0-9]{1,4})?|-?INF|NaN")
@@ -361,7 +362,7 @@ class Reader:
 
     def _seconds(self, name: str, text: str) -> float:
         seconds = self._double(name, text)
-        if not math.isfinite(seconds):
+        if not abs(seconds) <= SECONDS_MAX:
             self._fault(f"{name}: {text} is no number of seconds")
         return seconds
 
@@ -372,4 +373,4 @@ def _where(line: int, column: int) -> str:
 
 def _shown(text: str) -> str:
     """Text of the document in an error's: not much of it, and nothing that a terminal would obey."""
-    return repr(escape(text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"))
+    return f"'{escape(text if len(text) <= SHOWN_MAX else f'{text[:SHOWN_MAX]}…')}'"
