@@ -127,6 +127,14 @@ ROWS = (
         for count in (1, 10, 25)
     ),
     Row("a round of the collector, its own CPU", "collector_rounds.cpu_a_round", unit="ms", scale=1e3),
+    Row(
+        "kernel:///: cpu, vcpu, net and rss of a guest with 1 or 2 vCPUs, CPU a poll",
+        "kernel_poll.a_guest",
+        at_most=50,
+        unit="us",
+        scale=1e6,
+    ),
+    Row("the same beyond the budget of open files", "kernel_poll_unheld.a_guest", unit="us", scale=1e6),
     Row("import domstats, against python doing nothing", "import_domstats", "python_nothing"),
     Row("domstats --help, against python doing nothing", "cli_help", "python_nothing"),
 )

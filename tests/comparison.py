@@ -96,7 +96,7 @@ def same_records(before: Sequence[Any], ours: Snapshot, after: Sequence[Any], di
 def same_texts(before: str, ours: str, after: str, differences: Differences) -> None:
     """The text of `domstats get -f raw` beside that of `virsh domstats`."""
     differences.tally.calls += 1
-    theirs, mine, later = (list(_domains(text)) for text in (before, ours, after))
+    theirs, mine, later = (list(domains_of(text)) for text in (before, ours, after))
     for other in (theirs, later):
         keys = [(name, list(stats)) for name, stats in other]
         differences.note("domains and keys", keys, [(name, list(stats)) for name, stats in mine])
@@ -110,7 +110,7 @@ def _identity(record: Any) -> tuple[str, str, int | None]:
     return record["name"], record["uuid"], None if record["id"] == -1 else record["id"]
 
 
-def _domains(text: str) -> Iterator[tuple[str, Stats]]:
+def domains_of(text: str) -> Iterator[tuple[str, Stats]]:
     for name, lines in re.findall(r"^Domain: '(.*)'\n((?:  .*\n)*)\n", text, re.MULTILINE):
         yield name, dict(line[2:].split("=", 1) for line in lines.split("\n") if line)
 
