@@ -13,11 +13,13 @@ BUILD = Path("build")
 
 
 def main(arguments: list[str]) -> int:
+    """The exit code; `arguments` are pytest's: files (all of bench without one), -k, ..."""
     BUILD.mkdir(exist_ok=True)
     figures = BUILD / "bench.json"
     figures.unlink(missing_ok=True)
-    options = ["bench", "-q", "-p", "no:cacheprovider", "--benchmark-quiet", f"--benchmark-json={figures}"]
-    code = pytest.main([*options, *arguments])
+    options = ["-q", "-p", "no:cacheprovider", "--benchmark-quiet", f"--benchmark-json={figures}"]
+    chosen = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
+    code = pytest.main([*options, *arguments, *([] if chosen else ["bench"])])
     if figures.exists():
         text, missed = report(figures)
         (BUILD / "bench.md").write_text(text, encoding="utf-8")

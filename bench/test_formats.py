@@ -10,20 +10,23 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import lxml.etree
 import msgspec
 import numpy as np
 import pytest
 
 import domstats
 from bench.report import WRITTEN
+from domstats.formats.options import Options
 from domstats.formats.registry import FORMATS
 from domstats.model.layout import Layout, RecordLayout
 from domstats.model.snapshot import Snapshot
+from domstats.model.tables import TABLES
 
 pytestmark = pytest.mark.benchmark(timer=time.process_time)
 ROUNDS = 40
 FEW = 5
-SIMULATED = (1_000, 16_000)
+SIMULATED = (4_000, 16_000)
 
 Polls = tuple[Snapshot, Snapshot]
 
@@ -112,3 +115,55 @@ def test_msgspec_dicts(benchmark: Any, polls: Polls) -> None:
     """The json document's content as ready-made dicts."""
     turn = itertools.cycle([msgspec.json.decode(FORMATS["json"].encode(poll)) for poll in polls])
     benchmark.pedantic(lambda: msgspec.json.encode(next(turn)), rounds=ROUNDS, warmup_rounds=2)
+
+
+def test_lxml_tree(benchmark: Any, polls: Polls) -> None:
+    """The xml document's elements, attributes and texts, ready-made: lxml builds the tree and writes it."""
+
+    def planned(element: Any) -> tuple[str, dict[str, str], str, list[Any]]:
+        return element.tag, dict(element.attrib), element.text, list(map(planned, element))
+
+    def grow(around: Any, tag: str, attributes: dict[str, str], text: str, inside: list[Any]) -> None:
+        element = lxml.etree.SubElement(around, tag, attributes)
+        element.text = text
+        for each in inside:
+            grow(element, *each)
+
+    def build() -> bytes:
+        root = lxml.etree.Element("domainstats")
+        for each in domains:
+            grow(root, *each)
+        written: bytes = lxml.etree.tostring(root)
+        return written
+
+    domains = list(map(planned, lxml.etree.fromstring(FORMATS["xml"].encode(polls[0]))))
+    benchmark.pedantic(build, rounds=FEW)
+
+
+def test_read_xml(benchmark: Any, polls: Polls) -> None:
+    document = FORMATS["xml"].encode(polls[0])
+    benchmark.pedantic(lambda: FORMATS["xml"].decode(document), rounds=FEW)
+
+
+def test_arrow_tables(benchmark: Any, polls: Polls) -> None:
+    turn = itertools.cycle(polls)
+    benchmark.pedantic(lambda: tables(next(turn)), rounds=ROUNDS, warmup_rounds=2)
+
+
+def test_arrow_tables_changed(benchmark: Any, polls: Polls) -> None:
+    """One guest is another each time, so the layout is a new one."""
+    tables(polls[0])
+    turn = changes(polls)
+    benchmark.pedantic(tables, setup=lambda: ((next(turn),), {}), rounds=FEW, warmup_rounds=1)
+
+
+def tables(snapshot: Snapshot) -> None:
+    for table in TABLES:
+        snapshot.to_arrow(table)
+
+
+@pytest.mark.parametrize("table", ["", "domain", "vcpu"])
+@pytest.mark.parametrize("name", ["arrow", "parquet", "csv"])
+def test_write_table(benchmark: Any, polls: Polls, name: str, table: str) -> None:
+    turn, options = itertools.cycle(polls), Options(table=table)
+    benchmark.pedantic(lambda: FORMATS[name].encode(next(turn), options), rounds=ROUNDS, warmup_rounds=2)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from domstats.errors import BadValue, LimitExceeded, Truncated
+from domstats.errors import BadDocument, BadValue, LimitExceeded, Truncated
+from domstats.formats import xml
 from domstats.model.snapshot import Snapshot
 from domstats.sources.libvirt.describe import parse_description
 from domstats.wire.bulk.decoder import ReplyDecoder
@@ -55,10 +56,27 @@ def payloads(data: bytes) -> None:
 def descriptions(data: bytes) -> None:
     """A domain's XML; what it says in its metadata is XML again."""
     document = data.decode("utf-8", "surrogateescape")
-    for xml in (document, f"<domain><metadata>{document}</metadata></domain>"):
+    for definition in (document, f"<domain><metadata>{document}</metadata></domain>"):
         with suppress(*DOCUMENTED):
-            for _, element in parse_description(xml).metadata:
+            for _, element in parse_description(definition).metadata:
                 assert parse_description(f"<domain><metadata>{element}</metadata></domain>").metadata[0][1] == element
 
 
-TARGETS: tuple[Callable[[bytes], None], ...] = (replies, packets, payloads, descriptions)
+def xml_documents(data: bytes) -> None:
+    """A document, and what may stand in one; whatever is read is written so that it is read again."""
+    for document in (data, XML_HEAD + data + XML_END):
+        with suppress(BadDocument):
+            snapshot = xml.decode(document)
+            again = xml.decode(xml.encode(snapshot))
+            assert [repr((record.domain, record.params)) for record in again] == [
+                repr((record.domain, record.params)) for record in snapshot
+            ]
+
+
+XML_HEAD = (
+    b"<domainstats version='1' time='1.5' source=''>"
+    b"<domain name='' uuid='6695eb01-f6a4-8304-79aa-97f2502e193f' status='fresh'>"
+)
+XML_END = b"</domain></domainstats>"
+
+TARGETS: tuple[Callable[[bytes], None], ...] = (replies, packets, payloads, descriptions, xml_documents)

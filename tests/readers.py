@@ -13,6 +13,9 @@ from domstats.formats.registry import FORMATS
 from domstats.formats.text import cut, escape, to_bytes
 from domstats.model.params import Value
 from domstats.model.snapshot import Snapshot
+from frames import check_arrow, check_csv, check_parquet
+from metrics_reader import check_metrics
+from xml_documents import check_document
 
 Check = Callable[[Snapshot, bytes], None]
 
@@ -167,12 +170,29 @@ def check_table(snapshot: Snapshot, encoded: bytes) -> None:
         assert type(state) is not int or line[len(name) :].split()[:1] == [state_name(state)]
 
 
+def check_xml(snapshot: Snapshot, encoded: bytes) -> None:
+    """By lxml and the schema. Read back, the parameters are the same in the same order, duplicate keys included."""
+    check_document(snapshot, encoded)
+    again = FORMATS["xml"].decode(encoded)
+    check_same(snapshot, again)
+    for mine, theirs in zip(snapshot, again, strict=True):
+        for one, other in zip(mine.params, theirs.params, strict=True):
+            assert (one.name, one.type) == (other.name, other.type)
+            assert same(one.value, other.value), one.name
+
+
 CHECKS: dict[str, Check] = {
     "table": check_table,
     "raw": check_raw,
     "json": check_json,
     "ndjson": check_ndjson,
     "tree": check_tree,
+    "xml": check_xml,
+    "csv": check_csv,
+    "arrow": check_arrow,
+    "parquet": check_parquet,
+    "prometheus": check_metrics("prometheus"),
+    "openmetrics": check_metrics("openmetrics", library=False),
     "reply": check_readable("reply"),
 }
 """By the format's name."""

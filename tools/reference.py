@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: the command's options, the tables' columns, the catalogue of fields, the errors.
+"""Write docs/reference from the code: the command, the tables' columns, the fields, the metrics, the errors.
 
 `python tools/reference.py` writes the pages; tests/test_docs.py fails when they are not current.
 """
@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from domstats import errors
-from domstats.catalog.fields import FIELDS
+from domstats.catalog.fields import FIELDS, Field
 from domstats.catalog.groups import GROUPS
 from domstats.cli import VERBS, group
 from domstats.cli.console import EXIT_CODES
 from domstats.formats.columns import column_field
+from domstats.formats.metrics import host, plan
+from domstats.formats.metrics.families import UNKNOWN, entity_label, info_family, metric_of
 from domstats.formats.named import COLUMNS
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
@@ -29,6 +32,7 @@ def pages() -> dict[str, str]:
         "columns.md": _columns(),
         "fields.md": _fields(),
         "errors.md": _errors(),
+        "metrics.md": _metrics(),
     }
 
 
@@ -106,6 +110,67 @@ def _fields() -> str:
                 lines.append(f"| {' | '.join(map(_cell, cells))} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+_MARKS = {"<i>": "0", "<j>": "0", "<id>": "0", "<name>": "word", "<feature>": "word"}
+_OWN_LABELS = {
+    plan.INFO: ("domain", "uuid", "id", "title", "..."),
+    plan.STATUS: ("domain", "status"),
+    plan.SAMPLE_AGE: ("domain",),
+    plan.STATE_INFO: ("domain", "state", "reason"),
+    host.BUILD: ("version",),
+    host.DROPPED: ("group",),
+    host.GROUP_SECONDS: ("group",),
+    UNKNOWN: ("domain", "key"),
+}
+
+
+def _metrics() -> str:
+    lines = [
+        "# The metrics",
+        "",
+        "The series of the formats `prometheus` and `openmetrics`, with the key each is made of. `<name>` and",
+        "`<feature>` are words of the hypervisor's and the kernel's. [How to use them](../prometheus.md).",
+        "",
+        "## Of every domain, and of the host",
+        "",
+        "| metric | labels | type | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        _metric_row(family.sample, _OWN_LABELS.get(family, ()), family.type, family.help)
+        for family in dict.fromkeys((*_OWN_LABELS, *host.FAMILIES))
+    ]
+    for each in GROUPS:
+        lines += ["", f"## {each.name}", "", "| metric | labels | type | key | meaning |", "|---|---|---|---|---|"]
+        for field in FIELDS:
+            row = _metric_of(field) if field.group == each.name else None
+            if row is not None:
+                name, labels, kind = row
+                lines.append(_metric_row(name, labels, kind, f"`{field.pattern}`", field.help))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _metric_of(field: Field) -> tuple[str, tuple[str, ...], str] | None:
+    """Name, labels and type of a field's metric; None where it is a label of others."""
+    metric = metric_of(".".join(_MARKS.get(part, part) for part in field.pattern.split(".")))
+    assert metric is not None
+    family, labels = metric.family, ["domain"]
+    if metric.entity:
+        labels.append(entity_label(metric.entity))
+    if "string" in field.types:
+        found = info_family(metric, field)
+        if found is None:
+            return None
+        family = found
+        labels.append(field.pattern.rpartition(".")[2])
+    labels += [name for name, _ in metric.labels]
+    word = "<feature>" if "<feature>" in field.pattern else "<name>"
+    return family.sample.replace("_word", f"_{word}"), tuple(labels), family.type
+
+
+def _metric_row(name: str, labels: Sequence[str], *cells: str) -> str:
+    return f"| {' | '.join(map(_cell, (f'`{name}`', ', '.join(labels), *cells)))} |"
 
 
 def _errors() -> str:

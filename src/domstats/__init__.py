@@ -14,12 +14,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from domstats.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from domstats import aio, errors
     from domstats.collecting import collect
     from domstats.collector.collector import Collector
     from domstats.formats.json import decode as from_json
     from domstats.formats.ndjson import decode as from_ndjson
+    from domstats.formats.xml import decode as from_xml
     from domstats.host import Host, connect
     from domstats.model.description import Description
     from domstats.model.domain import Domain
@@ -31,12 +34,10 @@ if TYPE_CHECKING:
     from domstats.model.snapshot import Snapshot
     from domstats.wire.bulk.decoder import ReplyDecoder
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Collector", "Description", "Domain", "DomainFilter", "Host", "ParamType", "Rates", "Reason", "Record",
     "ReplyDecoder", "Snapshot", "StatsGroup", "Status", "TypedParameter", "aio", "collect", "connect", "errors",
-    "from_json", "from_ndjson",
+    "from_json", "from_ndjson", "from_xml",
 ]  # fmt: skip
 
 _HOMES = {
@@ -58,7 +59,9 @@ _HOMES = {
     "connect": "host",
     "from_json": "formats.json:decode",
     "from_ndjson": "formats.ndjson:decode",
+    "from_xml": "formats.xml:decode",
 }
+"""The module of each, and its name there where it has another."""
 
 
 def __getattr__(name: str) -> Any:

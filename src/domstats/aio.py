@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 from domstats.catalog.groups import group_bits
+from domstats.collector.describing import describe
 from domstats.collector.reach import Reach
 from domstats.collector.round import Progress, Question
 from domstats.errors import DeadlineExceeded, UsageError
@@ -131,6 +132,15 @@ class Host:
         except DeadlineExceeded as late:
             # The caller's deadline, not what was left of it.
             raise DeadlineExceeded(late.during, deadline, late.advice) from None
+
+    async def describe(self, snapshot: Snapshot, *, deadline: float = DEADLINE) -> Snapshot:
+        """The snapshot with what the definitions of its domains say (title, metadata, devices): `record.domain.info`.
+
+        They are read in parallel. `deadline`: seconds it may take; of a domain whose definition has not come by then,
+        and of one that is stuck, nothing is said. Source: virDomainGetXMLDesc.
+        """
+        infos = await describe(self._reach, snapshot.domains, checked_deadline(deadline))
+        return snapshot.with_descriptions(infos)
 
     async def _domain(self, which: WhichDomain, seconds: float) -> Domain:
         if isinstance(which, Record):

@@ -9,7 +9,8 @@ DomstatsError
 │   ├── MixedTypes           (also a TypeError) one column, several wire types
 │   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
 │   ├── BadUri               (also a ValueError)
-│   └── BadDocument          (also a ValueError) a document that cannot be read
+│   ├── BadDocument          (also a ValueError) a document that cannot be read
+│   └── MissingExtra         (also an ImportError) a package that is not installed
 ├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
 ├── ConnectError             the surroundings': nothing could be reached
 │   ├── NoSocket
@@ -129,6 +130,17 @@ class BadDocument(UsageError, ValueError):
 
     def __str__(self) -> str:
         return f"not {self.form} as domstats writes it: {self.why}" + (f", at {self.where}" if self.where else "")
+
+
+class MissingExtra(UsageError, ImportError):
+    """Something that needs a package which is not installed. `package` is its name, `extra` ours that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(package, extra)
+        self.package, self.extra = package, extra
+
+    def __str__(self) -> str:
+        return f"this needs {self.package}, which is not installed: pip install 'domstats[{self.extra}]'"
 
 
 class NoRate(DomstatsError, LookupError):

@@ -110,6 +110,10 @@ class Host:
             lambda: self._host.stats(domains, groups, filters=filters, deadline=deadline, keep=keep, **flags), deadline
         )
 
+    def describe(self, snapshot: Snapshot, *, deadline: float = DEADLINE) -> Snapshot:
+        """The snapshot with what the definitions of its domains say; see domstats.aio.Host.describe."""
+        return self._run(lambda: self._host.describe(snapshot, deadline=deadline), deadline)
+
     def getAllDomainStats(self, stats: int = 0, flags: int = 0) -> LibvirtStats:  # noqa: N802  libvirt-python's name
         """As libvirt-python's virConnect.getAllDomainStats: a list of (domain, dict)."""
         return libvirt_stats(self.stats(groups=stats, filters=libvirt_flags(flags), keep=False))

@@ -57,6 +57,13 @@ async def test_where_another_server_listens(tmp_path: Path) -> None:
     await end(first)
 
 
+async def test_a_host_without_libvirt(tmp_path: Path) -> None:
+    ended = await domstats("serve", "-c", "kernel:///", "--libvirt-socket", str(tmp_path / "sock"))
+    assert ended.code == 1
+    assert ended.message == "kernel:/// has no libvirt daemon behind it, which libvirt's clients need"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

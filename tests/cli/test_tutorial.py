@@ -32,3 +32,8 @@ def test_the_script_of_a_page(page: str, script: str, tmp_path: Path) -> None:
     (tmp_path / script).write_text(content, encoding="utf-8")
     ((command, output),) = commands_of(text)
     assert output_of(command, tmp_path) == output
+
+
+def test_the_page_about_prometheus(tmp_path: Path) -> None:
+    ((command, output),) = commands_of((DOCS / "prometheus.md").read_text(encoding="utf-8"))
+    assert output_of(command, tmp_path) == output

@@ -11,9 +11,18 @@ from importlib import import_module
 
 import click
 
-from domstats import __version__
 from domstats.cli.console import Exit, forget_output, say
-from domstats.errors import BadUri, DomstatsError, NoSocket, ReplyTooLarge, UnknownColumn, UnknownField, UnknownGroup
+from domstats.errors import (
+    BadUri,
+    DomstatsError,
+    MissingExtra,
+    NoSocket,
+    ReplyTooLarge,
+    UnknownColumn,
+    UnknownField,
+    UnknownGroup,
+)
+from domstats.version import __version__
 
 VERBS = {
     "convert": "Print what a file holds in another format.",
@@ -53,7 +62,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (BadUri, UnknownColumn, UnknownField, UnknownGroup) as error:
+    except (BadUri, MissingExtra, UnknownColumn, UnknownField, UnknownGroup) as error:
         say(str(error))
         return Exit.WRONG_USE
     except NoSocket as error:

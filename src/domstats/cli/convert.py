@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from domstats.cli.console import EXIT_CODES, Exit, say, terminal_width
+from domstats.cli.metrics import chosen_metrics, metrics_options
 from domstats.cli.options import check_table, chosen_table, format_option, refuse_terminal, table_options
 from domstats.cli.printing import print_snapshot
 from domstats.errors import BadDocument, ProtocolError
@@ -32,6 +33,7 @@ _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 )
 @click.option("--before", type=_FILE, metavar="FILE", help="An earlier file of the same host, for a table's rates.")
 @table_options
+@metrics_options
 def command(
     file: str,
     form: str | None,
@@ -41,6 +43,7 @@ def command(
     sort: str | None,
     top: int | None,
     table: str | None,
+    **flags: Any,
 ) -> int:
     """Print what a file holds in another format.
 
@@ -52,12 +55,13 @@ def command(
     form = form or ("raw" if terminal_width() is None and options == NO_OPTIONS else "table")
     refuse_terminal(form, terminal_width())
     check_table(form, options)
+    metrics = chosen_metrics(form, flags)
     try:
         snapshot, earlier = _read(file, source), None if before is None else _read(before, source)
     except (BadDocument, ProtocolError) as error:
         say(str(error))
         return Exit.FAILED
-    print_snapshot(snapshot, form, replace(options, before=earlier))
+    print_snapshot(snapshot, form, replace(options, before=earlier, metrics=metrics))
     return Exit.COMPLETE
 
 

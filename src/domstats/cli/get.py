@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from domstats.cli.console import EXIT_CODES, Exit, say, terminal_width
+from domstats.cli.metrics import chosen_metrics, metrics_options
 from domstats.cli.options import (
     Command,
     check_table,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from domstats.aio import Host
     from domstats.model.domain import Domain
     from domstats.model.snapshot import Snapshot
+
+DESCRIBING_MAX = 10.0
+"""Seconds that reading the definitions of domains may take; each takes libvirtd 1 ms."""
 
 _FILTERS = {
     DomainFilter.ACTIVE: "Domains that are on.",
@@ -68,6 +72,8 @@ class _Question:
     deadline: float
     interval: float
     """Seconds between two polls; 0 for a single one."""
+    describe: bool = False
+    """Whether what the definitions of the domains say is wanted, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ def _filter_options(command: Command) -> Command:
 @host_option
 @group_options
 @_filter_options
+@metrics_options
 @format_option(
     "table on a terminal, if it has columns for the groups asked for, and where columns, an order or a table are; "
     "else raw"
@@ -128,7 +135,7 @@ def command(
     table: str | None,
     interval: float,
     deadline: float,
-    **flags: bool,
+    **flags: Any,
 ) -> int:
     """Print the statistics of domains.
 
@@ -146,10 +153,13 @@ def command(
         interval = 0.0
     if interval >= deadline:
         raise click.UsageError(f"an interval of {interval:g} s does not fit into a deadline of {deadline:g} s")
-    question = _Question(uri, more + domains, needed.groups, needed.rates, filters, deadline, interval)
+    metrics = chosen_metrics(form, flags)
+    describe = metrics is not None and bool(metrics.labels)
+    question = _Question(uri, more + domains, needed.groups, needed.rates, filters, deadline, interval, describe)
     answer = asyncio.run(_ask(question))
     if answer.snapshot is not None:
-        print_snapshot(answer.snapshot, form, replace(options, groups=bits, before=answer.before))
+        options = replace(options, groups=bits, before=answer.before, metrics=metrics)
+        print_snapshot(answer.snapshot, form, options)
         if terminal_width() is not None and not len(answer.snapshot) and not answer.missing:
             say("no domains")
     return _report(answer)
@@ -199,6 +209,8 @@ async def _ask(question: _Question) -> _Answer:
             snapshot = await host.stats(
                 which, question.groups, filters=question.filters, deadline=left(), progress=progress
             )
+            if question.describe and (rest := ends - time.monotonic()) > 0:
+                snapshot = await host.describe(snapshot, deadline=min(rest, DESCRIBING_MAX))
     except DeadlineExceeded as error:
         raise DeadlineExceeded(error.during, question.deadline, error.advice) from None
     except TimeoutError:

@@ -113,10 +113,12 @@ def chosen_table(columns: str | None, sort: str | None, top: int | None, table: 
 
 
 def check_table(form: str, options: Options) -> None:
-    """See that the format has tables, if one is asked for, and the table the columns.
+    """See that the format can be had, that it has tables, if one is asked for, and the table the columns.
 
-    Raises UnknownColumn, click.UsageError.
+    Raises MissingExtra, UnknownColumn, click.UsageError.
     """
+    if FORMATS[form].binary:
+        FORMATS[form].load()
     if options != NO_OPTIONS and form not in TABLES:
         raise click.UsageError(
             f"--columns, --sort, --top and --table are for the formats {', '.join(TABLES)}, not for {form}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from domstats.collector.cost import Cost
+    from domstats.formats.metrics.options import MetricsOptions
     from domstats.model.snapshot import Snapshot
 
 
@@ -31,6 +33,10 @@ class Options:
     """The column that the rows are sorted by: text ascending, numbers descending, a `-` before it turns that round."""
     top: int | None = None
     """The most rows there may be; the first ones stay."""
+    metrics: MetricsOptions | None = None
+    """What of the snapshot the metrics texts show, and with which labels; all that has a meaning when None."""
+    cost: Cost | None = None
+    """What collecting has cost, for the metrics texts."""
 
 
 NO_OPTIONS = Options()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from domstats.formats.options import NO_OPTIONS, Options
@@ -24,14 +25,18 @@ class Format:
     readable: bool = False
     """Whether a snapshot can be read from it."""
 
+    def load(self) -> ModuleType:
+        """Its module, imported now if it was not. Raises MissingExtra."""
+        return import_module(f"domstats.formats.{self.name}")
+
     def encode(self, snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
-        """The snapshot in this format."""
-        encoded: bytes = import_module(f"domstats.formats.{self.name}").encode(snapshot, options)
+        """The snapshot in this format. Raises MissingExtra."""
+        encoded: bytes = self.load().encode(snapshot, options)
         return encoded
 
     def decode(self, data: bytes) -> Snapshot:
         """The snapshot in a document of a readable format. Raises BadDocument; of a reply, ProtocolError."""
-        snapshot: Snapshot = import_module(f"domstats.formats.{self.name}").decode(data)
+        snapshot: Snapshot = self.load().decode(data)
         return snapshot
 
 
@@ -43,6 +48,12 @@ FORMATS: dict[str, Format] = {
         Format("json", "one document with everything", readable=True),
         Format("ndjson", "JSON, a line a domain", readable=True),
         Format("tree", "JSON, nested by the parts of the keys"),
+        Format("xml", "one document with everything, nested in elements", readable=True),
+        Format("csv", "CSV, a line a value or, with --table, a row a line"),
+        Format("arrow", "Arrow's IPC stream", binary=True),
+        Format("parquet", "a Parquet file", binary=True),
+        Format("prometheus", "metrics in Prometheus's text format"),
+        Format("openmetrics", "metrics in OpenMetrics's"),
         Format("reply", "the bytes of libvirt's own reply", binary=True, readable=True),
     )
 }

@@ -25,6 +25,16 @@ class ParamType(IntEnum):
         return self.name.lower()
 
 
+RANGES = {
+    ParamType.INT: range(-(1 << 31), 1 << 31),
+    ParamType.UINT: range(1 << 32),
+    ParamType.LLONG: range(-(1 << 63), 1 << 63),
+    ParamType.ULLONG: range(1 << 64),
+    ParamType.BOOLEAN: range(2),
+}
+"""What a wire type can hold, of those that hold whole numbers; of a boolean, false and true are 0 and 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class TypedParameter:
     """One statistic of one domain.

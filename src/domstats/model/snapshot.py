@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,16 @@ import numpy.typing as npt
 from domstats.errors import UnknownDomain
 from domstats.model import columns, tables
 from domstats.model.columns import Valid, Values
+from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.layout import DomainKey, Layout, RecordLayout, Shape
-from domstats.model.params import ParamType, TypedParameter
+from domstats.model.params import RANGES, ParamType, TypedParameter
 from domstats.model.rates import Rates
 from domstats.model.record import Poll, Record
 from domstats.model.sampling import Sampling, Status
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Snapshot(Poll):
@@ -42,6 +47,11 @@ class Snapshot(Poll):
     def with_sampling(self, sampling: Sampling) -> Snapshot:
         """The same records with other statuses and times."""
         return Snapshot(self.layout, self.values, self.time, sampling, self.host_cpus)
+
+    def with_descriptions(self, infos: Mapping[str, Description]) -> Snapshot:
+        """The same values with what the definitions of the domains say, by UUID; the others stay as they are."""
+        layout = Layout([_described(record, infos.get(record.domain.uuid)) for record in self.layout.records])
+        return Snapshot(layout, self.values, self.time, self.sampling, self.host_cpus)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Snapshot, (self.layout, self.values, self.time, self.sampling, self.host_cpus)
@@ -122,13 +132,44 @@ class Snapshot(Poll):
 
     def table(self, name: str) -> tables.Table:
         """One row a domain, or one row a vcpu, interface, block or iothread of every domain."""
-        return tables.Table(name, self.layout, self.values)
+        return tables.Table(name, self)
 
     def to_json(self) -> bytes:
         """The snapshot as one JSON document; see domstats.formats.json."""
         from domstats.formats import json
 
         return json.encode(self)
+
+    def to_arrow(self, table: str | None = None) -> pa.Table:
+        """One of the tables, or everything: a row a domain, its devices in lists; see domstats.formats.arrow.
+
+        Raises MissingExtra, and UnknownGroup for a table that does not exist.
+        """
+        from domstats.formats import arrow
+
+        return arrow.whole(self) if table is None else arrow.flat(self.table(table))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Everything, for what reads Arrow's C stream: polars.DataFrame(snapshot), duckdb, pyarrow.table(snapshot)."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def to_openmetrics(self) -> bytes:
+        """The snapshot as metrics in OpenMetrics's text; see domstats.formats.openmetrics."""
+        from domstats.formats import openmetrics
+
+        return openmetrics.encode(self)
+
+    def to_prometheus(self) -> bytes:
+        """The snapshot as metrics in Prometheus's text; see domstats.formats.prometheus."""
+        from domstats.formats import prometheus
+
+        return prometheus.encode(self)
+
+    def to_xml(self) -> bytes:
+        """The snapshot as one XML document; see domstats.formats.xml. `domstats.from_xml` reads it back."""
+        from domstats.formats import xml
+
+        return xml.encode(self)
 
     def rates(self, before: Snapshot) -> Rates:
         """Change per second of every counter since an earlier snapshot, or why there is none."""
@@ -149,13 +190,12 @@ class _Records(Sequence[Record]):
         return Record(self._snapshot, chosen)
 
 
-_RANGES = {
-    ParamType.INT: range(-(1 << 31), 1 << 31),
-    ParamType.UINT: range(1 << 32),
-    ParamType.LLONG: range(-(1 << 63), 1 << 63),
-    ParamType.ULLONG: range(1 << 64),
-    ParamType.BOOLEAN: range(2),
-}
+def _described(record: RecordLayout, info: Description | None) -> RecordLayout:
+    if info is None:
+        return record
+    return RecordLayout(replace(record.domain, info=info), record.shape, record.strings)
+
+
 _64_BITS = (1 << 64) - 1
 
 
@@ -167,6 +207,6 @@ def _pack(param: TypedParameter, strings: list[str]) -> int:
     if param.type == ParamType.DOUBLE:
         return int(np.float64(param.value).view(np.uint64))
     value = int(param.value)
-    if value not in _RANGES[param.type]:
+    if value not in RANGES[param.type]:
         raise OverflowError(f"{param.name}={value} does not fit type {param.type.label}")
     return value & _64_BITS

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from domstats.errors import UnknownField, UnknownGroup
-from domstats.model.columns import Gather, Valid, Values
+from domstats.model.columns import Gather, Valid
 from domstats.model.layout import Layout, Positions, Shape
+from domstats.model.record import Poll
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TABLES: dict[str, str] = {
     "domain": "",
@@ -26,10 +30,12 @@ TABLES: dict[str, str] = {
 class Table:
     """Columns of equal length. A column's name is the tail of the keys in it: `rd.bytes` for `block.<i>.rd.bytes`."""
 
-    def __init__(self, name: str, layout: Layout, values: Values) -> None:
+    def __init__(self, name: str, poll: Poll) -> None:
+        """Raises UnknownGroup for a name that is none of TABLES."""
         self.name = name
-        self._layout, self._values = layout, values
-        self._plan = _plan(layout, name)
+        self.poll = poll
+        """The snapshot it is a table of."""
+        self._plan = _plan(poll.layout, name)
 
     def __len__(self) -> int:
         return len(self._plan.records)
@@ -42,7 +48,7 @@ class Table:
 
     def __getitem__(self, column: str) -> tuple[npt.NDArray[Any], Valid]:
         """Values and where there are any, as Snapshot.column gives them. Raises UnknownField and MixedTypes."""
-        return self.gather(column).read(self._layout, self._values)
+        return self.gather(column).read(self.poll.layout, self.poll.values)
 
     def gather(self, column: str) -> Gather:
         """Where the column's values are among the snapshot's. Raises UnknownField."""
@@ -68,6 +74,19 @@ class Table:
     def device(self) -> Positions:
         """Each row's number in its keys (a position, or the id of a vCPU or I/O thread); in `domain`, the record's."""
         return self._plan.devices
+
+    def to_arrow(self) -> pa.Table:
+        """The table with, before its columns, whose each row is and how old; see domstats.formats.arrow.
+
+        Raises MissingExtra.
+        """
+        from domstats.formats import arrow
+
+        return arrow.flat(self)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The same, for what reads Arrow's C stream: polars.DataFrame(table), duckdb, pyarrow.table(table)."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,6 +35,10 @@ async def _open(uri: str, environment: Mapping[str, str], deadline: float) -> So
         from domstats.sources.sim.source import SimSource
 
         return SimSource.open(uri)
+    if scheme == "kernel":
+        from domstats.sources.kernel.source import KernelSource
+
+        return KernelSource.open(uri)
     if not scheme or scheme == uri:
         raise BadUri(uri, "it has no scheme; qemu:///system and sim:///?domains=20 are examples")
     from domstats.sources.libvirt.source import LibvirtSource

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from domstats.collector.collector import Collector
+from domstats.errors import UsageError
 from domstats.serve.freshness import Freshness
 from domstats.serve.libvirt.answers import Answers
 from domstats.serve.libvirt.behind import Behind
@@ -18,6 +19,7 @@ from domstats.serve.libvirt.made import Made
 from domstats.serve.sockets import Listening
 from domstats.sources import DomainEvent
 from domstats.sources.libvirt.source import LibvirtSource
+from domstats.sources.sim.source import SimSource
 
 CLIENTS_MAX = 1000
 """Clients at a time."""
@@ -96,7 +98,10 @@ class LibvirtServer:
         source = await self._collector.another(OPENING)
         if isinstance(source, LibvirtSource):
             return Daemon(self._collector, source)
-        return Made(self._collector, source, self._freshness, self._rolls)
+        if isinstance(source, SimSource):
+            return Made(self._collector, source, self._freshness, self._rolls)
+        await source.aclose()
+        raise UsageError(f"{self._collector.uri} has no libvirt daemon behind it, which libvirt's clients need")
 
     def _came(self, client: Client) -> bool:
         if len(self._clients) >= self._max_clients:
