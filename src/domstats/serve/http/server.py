@@ -18,6 +18,7 @@ from domstats.serve.http.health import Health
 from domstats.serve.http.latest import Latest
 from domstats.serve.http.metrics import Metrics
 from domstats.serve.http.options import Address, HttpOptions
+from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
 from domstats.serve.http.workers import Renderings, Worker
 
@@ -101,15 +102,19 @@ class HttpServer:
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
-        stream, metrics = self._workers = [Worker("stream"), Worker("metrics")]
+        stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
         streams = self._streams = Streams(latest, stream)
         scraped = Metrics(self._collector, latest, Renderings(metrics), self._max_age)
+        stats = Stats(self._collector, latest, Renderings(documents), self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
         return {
             "/": page.index,
             "/page/{name}": page.file,
             "/metrics": scraped.answer,
+            "/v1/stats": stats.all,
+            "/v1/stats/{domain:.+}": stats.one,
+            "/v1/fields": fields,
             "/v1/stream": streams.answer,
             "/healthz": health.alive,
             "/readyz": health.ready,
