@@ -83,11 +83,12 @@ def collect(
     `domains`: names, UUIDs, or patterns of names (`web-*`); all when None. One that is not there yet is collected when
     it comes. `plan`: seconds from one sample to the next, by the groups' names; by default 2 where no guest has to be
     asked (state, interface, perf, memory), else 15; and by the name `kernel` for what this host's kernel gives, by
-    default 1. A period is longer where libvirtd would be busy with us for more than `share` of it. `deadline`: seconds that a sample may be late before its record is `stale`, and that connecting
-    may take. `max_hung`: calls that may hang in libvirtd, which has 20 workers for all its clients. `connections`: how
-    many calls there are at a time; by default two for each processor of this machine, at most 8. `backing`: disks with
-    the images they are based on. `kernel`: with "auto", what this host's kernel measures of a guest is taken from it,
-    whether the guest answers or not, and only the rest from libvirt; with "off" everything.
+    default 1. A period is longer where libvirtd would be busy with us for more than `share` of it. `deadline`: seconds
+    that a sample may be late before its record is `stale`, and that connecting may take. `max_hung`: calls that may
+    hang in libvirtd, which has 20 workers for all its clients. `connections`: how many calls there are at a time; by
+    default two for each processor of this machine, at most 8. `backing`: disks with the images they are based on.
+    `kernel`: with "auto", what this host's kernel measures of a guest is taken from it, whether the guest answers or
+    not, and only the rest from libvirt; with "off" everything.
 
     Raises UsageError and its kinds BadUri and UnknownGroup; entering the block raises what `connect` raises.
     """
