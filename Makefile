@@ -9,7 +9,7 @@ run: $(VENV)/run.stamp
 	@tools/run $(BIN)/domstats
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python tools/suite.py $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from xml.sax.saxutils import escape
 
-from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats, halt_poll
+from domstats.sources.kernel.kvm_layout import halt_poll
+from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats
 from hypervisor import Hypervisor
 
 _KEY = re.compile(r"vcpu\.\d+\..+\.(?:sum|cur|max)|cpu\.haltpoll\..+")
 _FIRST_TO_HOLD = (8, 1)
+_IN_FILE_NAMES = {"'": "&apos;", '"': "&quot;"}
+"""libvirt names a guest's files as it would name the guest in XML."""
 
 
 def said(peer: Hypervisor, name: str) -> dict[str, int]:
@@ -42,8 +46,8 @@ def same_as_libvirt(peer: Hypervisor) -> None:
     """Every running guest: the same keys as libvirt's, and values between two that libvirt gives."""
     held = tuple(int(part) for part in re.findall(r"\d+", peer.versions.rpartition("QEMU")[2])[:2]) >= _FIRST_TO_HOLD
     compared = 0
-    for name in peer.names():
-        pid = peer.pid(name)
+    for name in peer.names("--state-running", "--state-paused"):
+        pid = peer.pid(escape(name, _IN_FILE_NAMES))
         pidfd = os.pidfd_open(pid)
         stats = KvmStats.open(pid, pidfd, hold=100)
         try:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -150,7 +151,10 @@ class TestClosing:
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(*(loop.run_in_executor(pool, host.close) for _ in range(closing)))
                 errors = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [(type(error), str(error)) for error in errors] == [(ConnectionLost, "the connection was closed")] * 8
+        found = Counter((type(error), str(error)) for error in errors)
+        lost, late = (ConnectionLost, "the connection was closed"), (UsageError, CLOSED)
+        assert found[lost] >= CALLS_MAX
+        assert found[lost] + found[late] == 8  # a thread may not have got as far as asking
         await daemon.until(lambda: all(client.gone for client in daemon.clients))
 
     def test_while_others_go_on_asking(self) -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from domstats.errors import BadValue, LimitExceeded, ProtocolError, Truncated
 from domstats.model.params import ParamType
-from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats, check_header, halt_poll, parse
+from domstats.sources.kernel.kvm_layout import check_header, halt_poll, parse
+from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats
 from kvm_machine import KVM, Machine
 
 needs_kvm = pytest.mark.skipif(
@@ -257,7 +258,7 @@ def test_a_process_that_ends_is_let_go_of(hold: int) -> None:
 
 @needs_kvm
 @pytest.mark.parametrize("what", ["close_stats", "replace_stats"])
-def test_a_number_that_is_another_file_now(what: str) -> None:
+def test_a_number_that_is_closed_or_another_descriptor_now(what: str) -> None:
     with Machine([0, 1]) as machine:
         at_work = descriptors_open()
         held, taken_anew = opened(machine), opened(machine, hold=1)

@@ -91,10 +91,9 @@ class Reach:
             raise ConnectionLost("the connection was closed")
         async with self._opening:
             if self._main.lost:
-                source = await self._main.another(OPENING)
-                await close(self._main)
-                self._main = source
+                lost, self._main = self._main, await self._main.another(OPENING)
                 self.cost.reconnects += 1
+                await close(lost)  # last: whoever is cancelled here leaves nothing open
         return self._main
 
     async def _open(self) -> Source:

@@ -25,7 +25,7 @@ from domstats.sources.kernel.figures import (
 )
 from domstats.sources.kernel.keys import INTERFACE, NOT_THERE, Plan, plan
 from domstats.sources.kernel.kvm import GuestKvm
-from domstats.sources.kernel.kvm_stats import halt_poll
+from domstats.sources.kernel.kvm_layout import halt_poll
 from domstats.sources.kernel.taps import Nic, nics
 from domstats.sources.kernel.threads import Threads
 from domstats.sources.processes import START_TIME, STAT_BYTES, GuestProcess, stat_fields

@@ -9,7 +9,7 @@ from domstats.model.domain import Domain
 from domstats.model.flags import StatsGroup
 from domstats.model.layout import RecordLayout, Shape
 from domstats.model.params import ParamType
-from domstats.sources.kernel.kvm_stats import HALT_POLL, StatsLayout
+from domstats.sources.kernel.kvm_layout import HALT_POLL, StatsLayout
 from domstats.sources.kernel.taps import Nic
 
 GROUPS = int(StatsGroup.CPU | StatsGroup.BALLOON | StatsGroup.VCPU | StatsGroup.INTERFACE)

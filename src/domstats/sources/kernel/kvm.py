@@ -8,7 +8,8 @@ from pathlib import Path
 
 from domstats.errors import ProtocolError
 from domstats.sources.kernel.descriptors import Descriptors, read_below
-from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats, StatsLayout
+from domstats.sources.kernel.kvm_layout import StatsLayout
+from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats
 from domstats.sources.processes import START_TIME, STAT_BYTES, GuestProcess, stat_fields
 
 OTHER_NUMBERS = "the processes have other numbers here than in that /proc"
