@@ -164,15 +164,14 @@ def _merge_record(domain: Domain, parts: Sequence[_Piece]) -> _MergedRecord:
             chosen = lay_over(chosen, [record for record, _, _ in parts], number, groups)
             continue
         over = shape.overlaid or bytes(len(shape))
-        for slot, (group, column) in enumerate(zip(shape.groups, shape.columns, strict=True)):
+        for slot, (key, group, column) in enumerate(zip(shape.keys, shape.groups, shape.columns, strict=True)):
             if groups & ~taken & (1 << column):
-                chosen.append(Chosen(group, number, slot, over[slot]))
+                chosen.append(Chosen(key, group, number, slot, over[slot]))
                 present |= 1 << column
         taken |= present
     chosen.sort(key=lambda each: each.group)
-    keys = [parts[each.part][0].shape.keys[each.slot] for each in chosen]
     types = bytes(parts[each.part][0].shape.types[each.slot] for each in chosen)
-    shape = Shape.of(keys, types, bytes(each.overlaid for each in chosen))
+    shape = Shape.of([each.key for each in chosen], types, bytes(each.overlaid for each in chosen))
     strings: list[str] = []
     indexes: dict[int, int] = {}
     for slot in shape.string_slots:

@@ -24,6 +24,7 @@ _GAUGES = ("balloon.rss", "vcpu.<id>.<name>.cur", "vcpu.<id>.<name>.max")
 class Chosen(NamedTuple):
     """One value of a merged record."""
 
+    key: str
     group: int
     """Index into GROUP_NAMES."""
     part: int
@@ -44,19 +45,20 @@ def lay_over(chosen: Sequence[Chosen], records: Sequence[RecordLayout], number: 
     wanted = [slot for slot, group in enumerate(over.shape.groups) if groups >> group & 1 and fields[slot]]
     measured = {slot for slot in wanted if _is_measured(fields[slot])}
     places = [earlier_slots(record, over)[0].tolist() for record in records[:number]]
-    there = {records[each.part].shape.keys[each.slot] for each in chosen}
+    there = {each.key for each in chosen}
     placed = []
     for each in chosen:
         slot = places[each.part][each.slot]
-        placed.append(Chosen(each.group, number, slot, 1) if slot in measured else each)
+        placed.append(Chosen(each.key, each.group, number, slot, 1) if slot in measured else each)
     used = {each.slot for each in placed if each.overlaid}
     more, last = _more(over.shape, wanted, there, used)
+    keys, of_group = over.shape.keys, over.shape.groups
     result = []
     for each in placed:
         result.append(each)
         if each.overlaid:
-            result += [Chosen(each.group, number, slot, 1) for slot in more.pop(each.slot, ())]
-    return result + [Chosen(over.shape.groups[slot], number, slot, 1) for slot in last]
+            result += [Chosen(keys[slot], each.group, number, slot, 1) for slot in more.pop(each.slot, ())]
+    return result + [Chosen(keys[slot], of_group[slot], number, slot, 1) for slot in last]
 
 
 def _more(
