@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from domstats.errors import BadDocument
 from domstats.formats import csv, json, ndjson, prometheus, raw, tree, xml
 from domstats.formats.metrics.options import MetricsOptions
 from domstats.formats.options import Options
@@ -48,6 +49,7 @@ def snapshot(keys: tuple[str, ...] = KEYS, libvirt: float = 30.0, kernel: float 
     return Snapshot(layout, whole.values, whole.time, whole.sampling, None)
 
 
+AGE = 'domstats_domain_sample_age_seconds{domain="vm"'
 VM = Domain("vm", "00000000-0000-0000-0000-000000000001", 1)
 
 
@@ -58,10 +60,7 @@ def test_what_was_the_kernels_is_so_again_when_read_back(form: str, keys: tuple[
     original = snapshot(keys, kernel=kernel)
     again = READ_BACK[form].decode(READ_BACK[form].encode(original))
     check_same(original, again)
-    shapes = [
-        (mine.shape, theirs.shape) for mine, theirs in zip(original.layout.records, again.layout.records, strict=True)
-    ]
-    assert all(mine is theirs for mine, theirs in shapes)
+    assert [record.shape for record in original.layout.records] == [record.shape for record in again.layout.records]
 
 
 def test_patterns_name_a_field_where_all_its_values_are_the_kernels_else_the_keys() -> None:
@@ -86,7 +85,7 @@ def test_a_document_tells_both_ages(form: object) -> None:
 @pytest.mark.parametrize("word", ["overlaid='cpu.time' overlaid-encoding='rot13'", "gpu.kernel='1'", "cpu.kernel='x'"])
 def test_what_says_nothing_of_it_is_refused(word: str) -> None:
     document = xml.encode(snapshot()).decode().replace("<ages ", f"<ages {word} ", 1)
-    with pytest.raises(ValueError, match="XML|xml"):
+    with pytest.raises(BadDocument):
         xml.decode(document)
 
 
@@ -105,7 +104,7 @@ def test_each_line_of_a_csv_has_its_own_age_and_a_row_that_of_its_older_part() -
 
 def metrics(one: Snapshot) -> set[str]:
     text = prometheus.encode(one, Options(metrics=MetricsOptions(max_age=10.0))).decode()
-    return {line.rpartition(" ")[0] for line in text.splitlines() if '{domain="vm"' in line and "_time_" in line}
+    return {line.rpartition(" ")[0] for line in text.splitlines() if '{domain="vm"' in line and "cpu_" in line}
 
 
 def test_metrics_leave_out_what_is_old_of_either_source() -> None:
@@ -135,7 +134,10 @@ def test_a_metric_of_which_some_values_are_the_kernels_stays_in_one_piece() -> N
 def test_the_age_of_a_record_is_that_of_its_oldest_part() -> None:
     for libvirt, kernel, age in ((30.0, 1.0, 30.0), (1.0, 30.0, 30.0)):
         text = prometheus.encode(snapshot(libvirt=libvirt, kernel=kernel)).decode()
-        assert f'domstats_domain_sample_age_seconds{{domain="vm"}} {age}' in text
+        ages = [
+            line for line in text.splitlines() if line.startswith('domstats_domain_sample_age_seconds{domain="vm"}')
+        ]
+        assert [float(line.split()[-1]) for line in ages] == [age]
 
 
 def test_raw_is_as_if_libvirt_had_said_everything() -> None:

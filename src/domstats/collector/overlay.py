@@ -33,25 +33,36 @@ class Overlay:
     async def lay_over(self, board: Board, groups: int, seconds: float) -> None:
         """Have the kernel's values on a board's rows, as of now, if they come in so many seconds.
 
-        `groups`: bits, of what the board is to show. What takes longer is for the next time, and where nothing can be
-        had there are libvirt's values alone.
+        `groups`: bits, of what the board is to show. What takes longer is there the next time; where nothing can be
+        had, libvirt's values stand alone.
         """
         wanted = groups & GROUPS
         if not wanted:
             return
-        began = asyncio.get_running_loop().time()
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._kernel.stats([], GROUPS, NO_FILTERS, DEADLINE))
-        await asyncio.wait([self._asking], timeout=seconds)
-        if not self._asking.done():
-            return
+        if self._asking is not None and self._asking.done():  # it was late
+            self._take(self._asking, board, wanted)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        asking = self._asking
+        await asyncio.wait([asking], timeout=seconds)
+        if asking.done():
+            self._take(asking, board, wanted)
+
+    async def _ask(self) -> Snapshot:
+        now = asyncio.get_running_loop().time
+        began = now()
+        kernel = await self._kernel.stats([], GROUPS, NO_FILTERS, DEADLINE)
+        self._cost.add_kernel_poll(now() - began)
+        return kernel
+
+    def _take(self, asked: asyncio.Task[Snapshot], board: Board, groups: int) -> None:
+        """Have on the board what was answered."""
+        if self._asking is asked:
+            self._asking = None
         try:
-            kernel = await self._asking
+            board.lay_over(asked.result(), groups)
         except DomstatsError:
             board.lift()
-        else:
-            self._cost.add_kernel_poll(asyncio.get_running_loop().time() - began)
-            board.lay_over(kernel, wanted)
 
     async def aclose(self) -> None:
         """Let go of the kernel; safe to call twice."""
