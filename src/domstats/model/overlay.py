@@ -14,7 +14,7 @@ from domstats.catalog.fields import Field, Kind
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.catalog.lookup import field_of
 from domstats.model.layout import RecordLayout, Shape
-from domstats.model.matching import earlier_slots
+from domstats.model.matching import device_entries
 from domstats.model.params import ParamType
 
 _INTERFACE = GROUP_NAMES.index("interface")
@@ -43,13 +43,15 @@ def lay_over(chosen: Sequence[Chosen], records: Sequence[RecordLayout], number: 
     over = records[number]
     fields = _fields(over.shape)
     wanted = [slot for slot, group in enumerate(over.shape.groups) if groups >> group & 1 and fields[slot]]
-    measured = {slot for slot in wanted if _is_measured(fields[slot])}
-    places = [earlier_slots(record, over)[0].tolist() for record in records[:number]]
+    theirs = _keys(over, [slot for slot in wanted if _is_measured(fields[slot])], records[:number])
     there = {each.key for each in chosen}
     placed = []
     for each in chosen:
-        slot = places[each.part][each.slot]
-        placed.append(Chosen(each.key, each.group, number, slot, 1) if slot in measured else each)
+        slot = theirs.get(each.key)
+        if slot is not None and records[each.part].shape.types[each.slot] == over.shape.types[slot]:
+            placed.append(Chosen(each.key, each.group, number, slot, 1))
+        else:
+            placed.append(each)
     used = {each.slot for each in placed if each.overlaid}
     more, last = _more(over.shape, wanted, there, used)
     keys, of_group = over.shape.keys, over.shape.groups
@@ -59,6 +61,23 @@ def lay_over(chosen: Sequence[Chosen], records: Sequence[RecordLayout], number: 
         if each.overlaid:
             result += [Chosen(keys[slot], each.group, number, slot, 1) for slot in more.pop(each.slot, ())]
     return result + [Chosen(keys[slot], of_group[slot], number, slot, 1) for slot in last]
+
+
+def _keys(over: RecordLayout, slots: Sequence[int], records: Sequence[RecordLayout]) -> dict[str, int]:
+    """These slots by the keys that their values have in the other records; without those of unknown network devices."""
+    places = {device: entry for record in records for entry, device in device_entries(record).items()}
+    entries = device_entries(over)
+    found: dict[str, int] = {}
+    for slot in slots:
+        key = over.shape.keys[slot]
+        if over.shape.groups[slot] == _INTERFACE:
+            prefix, number, tail = key.split(".", 2)
+            device = entries.get(f"{prefix}.{number}")
+            if device not in places:
+                continue
+            key = f"{places[device]}.{tail}"
+        found[key] = slot
+    return found
 
 
 def _more(
