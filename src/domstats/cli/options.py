@@ -34,7 +34,7 @@ def kernel_option(default: str) -> Callable[[Command], Command]:
         default=default,
         show_default=True,
         help="With auto, processor times, network counters and resident memory of the guests that run here come from "
-        "this host's kernel, whether the guest answers libvirt or not.",
+        "this host's kernel, for guests that do not answer libvirt, too.",
     )
 
 

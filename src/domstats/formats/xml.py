@@ -110,10 +110,9 @@ def _standings(snapshot: Snapshot) -> list[bytes]:
 def _standing(one: Standing, groups: int) -> bytes:
     """`groups`: how many ages the record has if all are known."""
     tag = f" status='{one.status.label}'"
-    if not one.ages:
-        return f"{tag}>".encode()
-    tag += f" age='{double(one.age)}'>"
-    if len(one.ages) < groups or len(set(one.ages.values())) > 1 or one.overlaid:
+    tag += f" age='{double(one.age)}'>" if one.ages else ">"
+    differ = one.ages and (len(one.ages) < groups or len(set(one.ages.values())) > 1)
+    if differ or one.overlaid:
         ages = "".join(f" {group}='{double(age)}'" for group, age in one.ages.items())
         overlaid = attribute(OVERLAID, " ".join(one.overlaid)) if one.overlaid else ""
         tag += f"<{AGES}{ages}{overlaid}/>"
