@@ -43,6 +43,7 @@ class HttpServer:
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[Worker] = []
+        self._renderings: list[Renderings] = []
         self._runner: web.AppRunner | None = None
         self._streams: Streams | None = None
 
@@ -50,6 +51,11 @@ class HttpServer:
     def connections(self) -> int:
         """How many there are."""
         return len(self._connections)
+
+    @property
+    def rendered(self) -> int:
+        """How many answers have been rendered, or compressed, so far."""
+        return sum(each.made for each in self._renderings)
 
     @property
     def addresses(self) -> list[Address]:
@@ -104,8 +110,9 @@ class HttpServer:
         """What answers each path."""
         stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
         streams = self._streams = Streams(latest, stream)
-        scraped = Metrics(self._collector, latest, Renderings(metrics), self._max_age)
-        stats = Stats(self._collector, latest, Renderings(documents), self._max_age)
+        of_metrics, of_stats = self._renderings = [Renderings(metrics), Renderings(documents)]
+        scraped = Metrics(self._collector, latest, of_metrics, self._max_age)
+        stats = Stats(self._collector, latest, of_stats, self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
         return {
