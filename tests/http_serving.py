@@ -114,8 +114,9 @@ class Mirror:
     host: dict[str, Any] = field(default_factory=dict)
 
     def take(self, event: bytes) -> None:
-        """An event's text, without the empty line behind it."""
-        lines = dict(line.split(": ", 1) for line in event.decode().splitlines())
+        """An event's text, with the empty line behind it."""
+        assert event.endswith(b"\n\n")
+        lines = dict(line.split(": ", 1) for line in event.decode().removesuffix("\n\n").split("\n"))
         assert set(lines) == {"event", "id", "data"}
         data = json.loads(lines["data"])
         assert str(data["sequence"]) == lines["id"]
@@ -141,4 +142,4 @@ async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """The events of a stream, as they come."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            yield (await answer.content.readuntil(b"\n\n")).removesuffix(b"\n\n")
+            yield await answer.content.readuntil(b"\n\n")
