@@ -189,7 +189,7 @@ async def scrape_time(serving: Serving) -> float:
 async def test_guests_that_hang_hold_up_no_scrape(tmp_path: Path) -> None:
     script = tmp_path / "script.toml"
     script.write_text(events(*(f"2; hang test-{number}" for number in range(1, 6))))
-    plan = {"cpu": 0.5, "balloon": 0.5, "vcpu": 0.5, "block": 0.5, "state": 0.5}
+    plan = dict.fromkeys(("state", "cpu", "balloon", "vcpu", "block", "interface"), 1.0)
     async with http_serving(f"sim:///?domains=50&script={script}", plan=plan) as serving:
         before = await scrape_time(serving)
         async with asyncio.timeout(PATIENCE):
