@@ -111,6 +111,7 @@ def _identity(record: Any) -> tuple[str, str, int | None]:
 
 
 def domains_of(text: str) -> Iterator[tuple[str, Stats]]:
+    """The domains of a text of `virsh domstats`, and their values as they are printed."""
     for name, lines in re.findall(r"^Domain: '(.*)'\n((?:  .*\n)*)\n", text, re.MULTILINE):
         yield name, dict(line[2:].split("=", 1) for line in lines.split("\n") if line)
 

@@ -14,7 +14,8 @@ DomstatsError
 ├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
 ├── ConnectError             the surroundings': nothing could be reached
 │   ├── NoSocket
-│   └── SocketDenied
+│   ├── SocketDenied
+│   └── SocketTaken
 ├── ConnectionLost           the peer went away in the middle
 ├── DeadlineExceeded         (also a TimeoutError)
 ├── ProtocolError            the peer's: bytes that are not what the protocol says
@@ -170,6 +171,10 @@ class NoSocket(ConnectError):
 
 class SocketDenied(ConnectError):
     """The socket is there, but this user may not connect to it."""
+
+
+class SocketTaken(ConnectError):
+    """Another server listens at the socket that was to be opened."""
 
 
 class ConnectionLost(DomstatsError):

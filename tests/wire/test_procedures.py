@@ -94,6 +94,7 @@ SAMPLES: dict[Procedure, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
     P.DOMAIN_BLOCK_STATS_FLAGS: ((TEST, "vda", 16, 0), ([PARAM], 1)),
     P.CONNECT_LIST_ALL_DOMAINS: ((1, 3), ([TEST, OFF], 2)),
     P.CONNECT_LIST_ALL_STORAGE_POOLS: ((1, 0), ([StoragePool("default", TEST.uuid)], 1)),
+    P.NODE_GET_CPU_MAP: ((1, 0, 0), (b"\x03", 0, 2)),
     P.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: ((0, None), (7,)),
     P.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY: ((7,), ()),
     P.DOMAIN_EVENT_CALLBACK_LIFECYCLE: ((), (7, OFF, 5, 1)),

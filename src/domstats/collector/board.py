@@ -64,6 +64,15 @@ class Row:
         """Whether all of these groups (bits) have come."""
         return not groups & ~sum(part.groups for part in self.parts)
 
+    def sampled_since(self, groups: int, since: float) -> bool:
+        """Whether all of these groups (bits) have come, each sampled at that time or later."""
+        return self.has(groups) and all(
+            part.snapshot.sampling.times[part.position, bit] >= since
+            for part in self.parts
+            for bit in range(len(GROUP_NAMES))
+            if (groups & part.groups) >> bit & 1
+        )
+
 
 def _put(parts: Parts, new: Part) -> tuple[Parts, Parts]:
     """The parts with a new one in the place of what they had of its groups; and what that was."""

@@ -23,13 +23,13 @@ from domstats.collector.cost import Cost
 from domstats.collector.describer import Describer
 from domstats.collector.plan import Plan, by_group
 from domstats.collector.reach import OPENING, Reach
-from domstats.collector.round import GuestCall, RollCall
+from domstats.collector.round import GuestCall, Question, RollCall
 from domstats.collector.sweep import UNREACHED
 from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.snapshot import Snapshot
-from domstats.sources import DomainEvent
+from domstats.sources import DomainEvent, OnDomainEvent, Source
 
 SWEEP_MAX = 300.0
 """Seconds that a sweep may take beyond those it is spread over: what has not come then waits for the next."""
@@ -45,7 +45,8 @@ class Collector:
     """What is known of one host, kept up to date. Made by `domstats.collect`.
 
     Iteration gives a snapshot every period, and one more when all guests have been asked for the first time, or again
-    after the connection was lost; who takes longer than that misses some. It ends when the collector is closed.
+    after the connection was lost, or when somebody had the host asked in between (`refresh`); who takes longer than
+    that misses some. It ends when the collector is closed.
     """
 
     def __init__(
@@ -63,6 +64,9 @@ class Collector:
         self._guests = [GuestCall(reach, self._board, pace.groups, flags) for pace in plan.guests]
         self._periods = {call.mask: pace.period for call, pace in zip(self._guests, plan.guests, strict=True)}
         self._describer = Describer(reach, self._board)
+        self._again: dict[int, float] = {}
+        """The loop's time before which `refresh` does not ask for these groups again, by the calls' masks."""
+        self._questions: dict[tuple[int, DomainFilter], Question] = {}
         self._picture: Picture = ()
         self._changed = asyncio.Event()
         """Something has happened to a domain that the next roll call will show."""
@@ -70,6 +74,11 @@ class Collector:
         """Set, and replaced by another, when the connection was lost and is there again."""
         self._published = asyncio.Event()
         """Set, and replaced by another, with each snapshot."""
+        self._listeners: list[OnDomainEvent] = []
+        self._events = self._looked = self._shown = 0
+        """How many lifecycle events have come, how many of them came before the last roll call began, and how many
+        before the one that `latest` shows."""
+        self._refreshing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         """The last look; there is one at a time, and nothing is published in the middle of one that is quick."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,6 +88,20 @@ class Collector:
     def uri(self) -> str:
         """The URI the host was reached by."""
         return self._reach.uri
+
+    def clock(self) -> float:
+        """The host's time, in seconds since the epoch: that of snapshots and samples."""
+        return self._reach.clock()
+
+    @property
+    def speed(self) -> float:
+        """Seconds that pass on `clock` in a real one."""
+        return self._reach.speed
+
+    @property
+    def guests_period(self) -> float:
+        """Seconds between two samples of a guest, of the groups that are sampled least often."""
+        return max(self._periods.values(), default=self.plan.free.period)
 
     @property
     def cost(self) -> Cost:
@@ -102,6 +125,66 @@ class Collector:
         Two snapshots in a row have most often the same sample of a group with a long period.
         """
         return self._board.develop(self._picture, self.latest.time, self.latest.host_cpus)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the host has told of something that `latest` does not show yet."""
+        return self._shown < self._events
+
+    def listen(self, on_event: OnDomainEvent) -> None:
+        """Have `on_event` called with each domain event the host tells of from now on, before `latest` shows it."""
+        self._listeners.append(on_event)
+
+    async def another(self, deadline: float) -> Source:
+        """One more connection to the same host, for what is not collected. The caller closes it.
+
+        `deadline`: seconds that opening may take. Raises ConnectError and its kinds, ConnectionLost.
+        """
+        return await (await self._reach.main()).another(deadline)
+
+    async def refresh(self, seconds: float, since: float | None = None) -> None:
+        """Have the host asked now, and wait for it no longer than so many seconds; `latest` then shows what has come.
+
+        Who is there and what needs no guest is asked for; with `since`, also guests whose last sample is from before
+        that time, in seconds since the epoch. These are asked no more often than the plan's share allows. What
+        has not come in time is waited for by nobody, and is in a later snapshot.
+        """
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._ask_now(seconds, since))
+            self._tasks.append(self._refreshing)
+            self._refreshing.add_done_callback(self._tasks.remove)
+        await asyncio.wait([self._refreshing], timeout=seconds)
+        if not self._closed:
+            self._publish()
+
+    async def ask(self, groups: int, flags: DomainFilter) -> Snapshot:
+        """Ask once for what the plan does not have: these groups (bits) of all domains, in the way of these flags.
+
+        It takes as long as it takes; who does not answer costs the others nothing, and has none of the groups. Not for
+        two at a time with the same groups and flags. Raises what `aio.Host.stats` raises.
+        """
+        question = self._questions.setdefault((groups, flags), Question(self._reach, groups, flags))
+        return await question.ask([], SWEEP_MAX, keep=False)
+
+    async def _ask_now(self, seconds: float, since: float | None) -> None:
+        calls = self._guests if since is not None else []
+        guests = [self._try(partial(self._ask_old, call, since or 0.0)) for call in calls]
+        await asyncio.gather(self._look_anew(seconds), *guests)
+        await self._lay_over(seconds)
+
+    async def _ask_old(self, call: GuestCall, since: float) -> None:
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(self._again.get(call.mask, 0.0) - now())
+        self._again[call.mask] = now() + call.cost / self.plan.share
+        await call.ask_old(since)
+
+    async def _look_anew(self, seconds: float) -> None:
+        """Wait for a look that begins now, or after the one under way."""
+        if self._reach.lost:
+            return
+        if self._is_looking:
+            await self._look_within(seconds)
+        await self._look_within(seconds)
 
     async def start(self) -> None:
         """Learn who is there, and go on from then on. Raises what the roll call raises."""
@@ -210,7 +293,9 @@ class Collector:
 
     async def _look(self) -> None:
         """A roll call, and a question to those who have come, so that nobody is shown without values for long."""
+        events = self._events
         await self._roll.ask([], self._deadline)
+        self._looked = events
         self.trouble = None
         self._describer.want_missing()
         await asyncio.gather(*(call.ask_newcomers() for call in self._guests if call.newcomers))
@@ -257,7 +342,10 @@ class Collector:
         if event.described:
             self._describer.want(event.domain.uuid)
         if event.lifecycle:
+            self._events += 1
             self._changed.set()
+        for listener in self._listeners:
+            listener(event)
 
     def _publish(self) -> None:
         seconds = by_group(self.plan.free.period, self._periods) + self._deadline
@@ -265,5 +353,6 @@ class Collector:
         time = self._reach.clock()
         self.latest = self._board.snapshot(time, self.plan.asked, seconds * self._reach.speed, cpus)
         self._picture = self._board.previous()
+        self._shown = self._looked
         published, self._published = self._published, asyncio.Event()
         published.set()

@@ -136,6 +136,19 @@ class GuestCall:
             self._asked_newcomers.difference_update(domain.uuid for domain in chosen)
             self._block()
 
+    async def ask_old(self, since: float) -> None:
+        """Ask those guests whose last sample is from before `since` (of the source's clock), but for stuck ones."""
+        breaker = self._reach.breaker
+        chosen = [
+            row.domain
+            for uuid, row in self._board.rows.items()
+            if not row.gone and uuid not in breaker and not row.sampled_since(self.mask, since)
+        ]
+        try:
+            await Sweep(self._reach.lanes, self._asking).run(self._slices(chosen), NEWCOMERS_MAX)
+        finally:
+            self._block()
+
     def _slices(self, domains: Sequence[Domain]) -> list[Slice]:
         reach = self._reach
         cut = [list(domains)] if reach.instant else reach.slicer.slices(domains, reach.lanes.width)

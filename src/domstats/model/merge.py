@@ -141,14 +141,17 @@ class _Plan:
 _NOTHING = np.empty(0, np.uint64)
 
 
-def without_old_groups(snapshot: Snapshot, seconds: float) -> Snapshot:
-    """The snapshot without the values of groups that were older than so many seconds at its time."""
+def without_old_groups(snapshot: Snapshot, seconds: float, merger: Merger | None = None) -> Snapshot:
+    """The snapshot without the values of groups that were older than so many seconds at its time.
+
+    `merger`: one that did this before, for snapshots of the same host.
+    """
     young = snapshot.time - snapshot.sampling.times <= seconds
     if young.all():
         return snapshot
     groups = (young << np.arange(len(COLUMN_NAMES))).sum(axis=1).tolist()
     rows = [[Part(snapshot, position, bits)] for position, bits in enumerate(groups)]
-    layout, values = Merger().merge(snapshot.domains, rows)
+    layout, values = (merger or Merger()).merge(snapshot.domains, rows)
     times = np.where(young, snapshot.sampling.times, np.nan)
     return Snapshot(layout, values, snapshot.time, replace(snapshot.sampling, times=times), snapshot.host_cpus)
 

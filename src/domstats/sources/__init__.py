@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from domstats.model.description import Description
@@ -22,6 +22,10 @@ class DomainEvent:
     """It was defined, started, stopped, undefined, ...: the list of domains, or its state, may be another."""
     described: bool
     """Its description may be another: it was defined or started, its metadata or devices changed."""
+    what: int = field(default=0, compare=False)
+    """Of a lifecycle event, which one: a virDomainEventType."""
+    detail: int = field(default=0, compare=False)
+    """And why; what it means depends on `what`."""
 
 
 OnDomainEvent = Callable[[DomainEvent], None]

@@ -1,8 +1,9 @@
 """One end of a connection with no I/O: bytes that came become events, calls and replies become bytes to send.
 
 Both ends put packets together in the same way and answer PINGs with a PONG by themselves. Feed an end with
-`receive_data` (or `get_buffer` and `buffer_updated`), go through `events()`, then send what `data_to_send` gives. A
-ProtocolError out of `events()` means that the peer's bytes make no sense any more: close the connection.
+`receive_data` (or `get_buffer` and `buffer_updated`), go through `events()`, then send what `data_to_send` gives (or
+`pieces_to_send`, which copies no payload). A ProtocolError out of `events()` means that the peer's bytes make no sense
+any more: close the connection.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from enum import IntEnum
 from domstats.errors import RPC_ERROR, TOO_LARGE_TEXT, BadValue, RemoteError
 from domstats.wire.failure import RPC_DOMAIN, decode_failure, encode_failure
 from domstats.wire.packet import (
+    LENGTH_MAX,
     PAYLOAD_MAX,
     PROGRAM_VERSION,
     CallStatus,
@@ -22,7 +24,7 @@ from domstats.wire.packet import (
     Packet,
     PacketType,
     Program,
-    encode_packet,
+    encode_prefix,
 )
 from domstats.wire.xdr import Buffer
 
@@ -79,9 +81,10 @@ class Message:
 class _End:
     """What both ends do."""
 
-    def __init__(self) -> None:
-        self._framer = Framer()
-        self._outgoing: list[bytes] = []
+    def __init__(self, longest: int = LENGTH_MAX) -> None:
+        """`longest`: the largest length word that is taken from the peer."""
+        self._framer = Framer(longest)
+        self._outgoing: list[Buffer] = []
         self._owes_pong = False  # one answers all PINGs that came before it is sent: a flood of them fills no memory
 
     def get_buffer(self) -> memoryview:
@@ -98,12 +101,20 @@ class _End:
 
     def data_to_send(self) -> bytes:
         """The bytes to send since the last time this was asked."""
+        return b"".join(self.pieces_to_send())
+
+    def pieces_to_send(self) -> list[Buffer]:
+        """The same in pieces, of which each payload is the object that was given."""
         if self._owes_pong:
             self._send(_header(Keepalive.PONG, PacketType.MESSAGE, program=Program.KEEPALIVE))
             self._owes_pong = False
-        data = b"".join(self._outgoing)
-        self._outgoing.clear()
-        return data
+        pieces, self._outgoing = self._outgoing, []
+        return pieces
+
+    @property
+    def pending(self) -> int:
+        """Bytes that came and belong to packets not looked at yet."""
+        return self._framer.pending
 
     def _packets(self) -> Iterator[Packet]:
         """The complete packets but for keepalives, which are dealt with here."""
@@ -115,7 +126,7 @@ class _End:
                 self._owes_pong = True
 
     def _send(self, header: Header, payload: Buffer = b"") -> None:
-        self._outgoing.append(encode_packet(header, payload))
+        self._outgoing += (encode_prefix(header, len(payload)), payload)
 
 
 class ClientConnection(_End):

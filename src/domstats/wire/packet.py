@@ -88,12 +88,17 @@ class Packet:
     """XDR. Its memory begins at a multiple of 4 and is never written to again, so it may be kept and read in place."""
 
 
+def encode_prefix(header: Header, size: int) -> bytes:
+    """The bytes of a packet before a payload of that size. Raises LimitExceeded for one over PAYLOAD_MAX."""
+    if size > PAYLOAD_MAX:
+        raise LimitExceeded("payload", PREFIX_SIZE, f"{size} bytes, at most {PAYLOAD_MAX} are allowed")
+    fields = (header.program, header.version, header.procedure, header.type, header.serial, header.status)
+    return _LENGTH.pack(PREFIX_SIZE + size) + _HEADER.pack(*fields)
+
+
 def encode_packet(header: Header, payload: Buffer = b"") -> bytes:
     """The bytes of a packet. Raises LimitExceeded for a payload over PAYLOAD_MAX."""
-    if len(payload) > PAYLOAD_MAX:
-        raise LimitExceeded("payload", PREFIX_SIZE, f"{len(payload)} bytes, at most {PAYLOAD_MAX} are allowed")
-    fields = (header.program, header.version, header.procedure, header.type, header.serial, header.status)
-    return b"".join((_LENGTH.pack(PREFIX_SIZE + len(payload)), _HEADER.pack(*fields), payload))
+    return encode_prefix(header, len(payload)) + payload
 
 
 class Framer:
@@ -105,7 +110,9 @@ class Framer:
     payload is handed out as a view of the buffer, which is then never written to again; a small one is copied.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LENGTH_MAX) -> None:
+        """`longest`: the largest length word that is taken; a server may want less than the protocol allows."""
+        self._longest = longest
         self._buffer = bytearray(MESSAGE_INITIAL)
         self._start = 0  # of the packet that comes next
         self._end = 0  # of the bytes that have come
@@ -135,6 +142,11 @@ class Framer:
             self.buffer_updated(count)
             view = view[count:]
 
+    @property
+    def pending(self) -> int:
+        """Bytes that came and are not read yet."""
+        return self._end - self._start
+
     def next_packet(self) -> Packet | None:
         """The next packet, or None when it is not complete.
 
@@ -144,8 +156,9 @@ class Framer:
         length = self._announced()
         if length is None:
             return None
-        if not PREFIX_SIZE <= length <= LENGTH_MAX:
-            raise LimitExceeded("length", 0, f"a packet of {length} bytes, {PREFIX_SIZE} to {LENGTH_MAX} are allowed")
+        if not PREFIX_SIZE <= length <= self._longest:
+            why = f"a packet of {length} bytes, {PREFIX_SIZE} to {self._longest} are allowed"
+            raise LimitExceeded("length", 0, why)
         if self._end - self._start < length:
             return None
         header = self._header(self._start + LENGTH_SIZE)

@@ -55,6 +55,8 @@ VCPUINFO_MAX = 16384
 """REMOTE_VCPUINFO_MAX."""
 CPUMAPS_MAX = 8388608
 """REMOTE_CPUMAPS_MAX, bytes."""
+CPUMAP_MAX = 2048
+"""REMOTE_CPUMAP_MAX, bytes."""
 MEMORY_STATS_MAX = 1024
 """REMOTE_DOMAIN_MEMORY_STATS_MAX."""
 BLOCK_STATS_MAX = 16
@@ -158,6 +160,11 @@ class Procedure(IntEnum):
     )
     CONNECT_LIST_ALL_DOMAINS = 273, {"need_results": I32, "flags": U32}, {"domains": _DOMAINS, "number": U32}
     CONNECT_LIST_ALL_STORAGE_POOLS = 281, {"need_results": I32, "flags": U32}, {"pools": _POOLS, "number": U32}
+    NODE_GET_CPU_MAP = (
+        293,
+        {"need_map": I32, "need_online": I32, "flags": U32},
+        {"cpumap": opaque(CPUMAP_MAX), "online": U32, "number": I32},
+    )
     CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY = (
         316,
         {"event": I32, "domain": optional(DOMAIN)},
@@ -186,6 +193,13 @@ class Procedure(IntEnum):
 
 PROCEDURES: dict[int, Procedure] = {int(procedure): procedure for procedure in Procedure}
 """The procedures by number."""
+
+
+def name_of(number: int) -> str:
+    """What a procedure is called in messages; one that is not in the table by its number."""
+    return PROCEDURES[number].name if number in PROCEDURES else f"procedure {number}"
+
+
 EVENTS: tuple[Procedure, ...] = (
     Procedure.DOMAIN_EVENT_LIFECYCLE,
     Procedure.DOMAIN_EVENT_CALLBACK_LIFECYCLE,

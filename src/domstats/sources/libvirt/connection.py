@@ -20,7 +20,8 @@ from domstats.errors import (
 )
 from domstats.sources.libvirt.transport import CALLS_MAX, Link, OnEvent
 from domstats.sources.libvirt.uri import LibvirtUri
-from domstats.wire.procedures import Procedure, decode_values, encode_args
+from domstats.wire.procedures import Procedure, decode_values, encode_args, name_of
+from domstats.wire.xdr import Buffer
 
 READ_ONLY = 1
 """Flag of CONNECT_OPEN: VIR_CONNECT_RO."""
@@ -96,6 +97,17 @@ class Connection:
                 return await self._ask(procedure, *args)
         except TimeoutError:
             raise DeadlineExceeded(procedure.name, deadline) from None
+
+    async def pass_on(self, number: int, payload: Buffer, deadline: float) -> Buffer:
+        """Call a procedure of any number with a payload that is packed already; the reply's payload, as it is.
+
+        `deadline` and errors as for `call`.
+        """
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._link.request(number, payload)
+        except TimeoutError:
+            raise DeadlineExceeded(name_of(number), deadline) from None
 
     async def aclose(self) -> None:
         """Say goodbye, for at most a second, and close the socket; safe to call twice."""

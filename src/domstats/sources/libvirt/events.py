@@ -19,8 +19,9 @@ def domain_event(procedure: Procedure, values: Any) -> DomainEvent | None:
     """What an event says of a domain, from what it carries; None for an event that is not among EVENT_IDS."""
     match procedure:
         case Procedure.DOMAIN_EVENT_CALLBACK_LIFECYCLE:
-            _, domain, event, _ = values
-            return DomainEvent(domain, lifecycle=True, described=event in (_DEFINED, _STARTED))
+            _, domain, event, detail = values
+            described = event in (_DEFINED, _STARTED)
+            return DomainEvent(domain, lifecycle=True, described=described, what=event, detail=detail)
         case (
             Procedure.DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED
             | Procedure.DOMAIN_EVENT_CALLBACK_DEVICE_ADDED

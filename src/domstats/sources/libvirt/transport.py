@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from domstats.errors import ConnectionLost, DomstatsError, ProtocolError
 from domstats.wire.connection import ClientConnection, Failure, Message, Reply
-from domstats.wire.procedures import EVENTS, PROCEDURES, Procedure, decode_values
+from domstats.wire.procedures import EVENTS, PROCEDURES, Procedure, decode_values, name_of
+from domstats.wire.xdr import Buffer
 
 CALLS_MAX = 4
 """One less than libvirtd's default for max_client_requests: with 5 calls outstanding it stops reading from the socket,
@@ -24,7 +25,7 @@ OnEvent = Callable[[Procedure, Any], None]
 class _Waiting:
     """Someone waits for a reply."""
 
-    procedure: Procedure
+    procedure: int
     reply: asyncio.Future[bytes | memoryview]
 
 
@@ -60,7 +61,7 @@ class Link(asyncio.BufferedProtocol):
         """Wait until the connection is gone."""
         await self._closed.wait()
 
-    async def request(self, procedure: Procedure, payload: bytes) -> bytes | memoryview:
+    async def request(self, procedure: int, payload: Buffer) -> bytes | memoryview:
         """Call, once there are fewer than CALLS_MAX calls outstanding; the reply's payload.
 
         Raises RemoteError, ConnectionLost, or the ProtocolError the connection ended with. It waits for as long as it
@@ -163,8 +164,8 @@ class Link(asyncio.BufferedProtocol):
         if not self._fault_known:
             self._fault, self._fault_known = fault, True
 
-    def _fault_during(self, procedure: Procedure) -> DomstatsError:
+    def _fault_during(self, procedure: int) -> DomstatsError:
         """Why the connection is gone, as an exception of its own for each of those that waited."""
         if isinstance(self._fault, ConnectionLost):
-            return ConnectionLost(self._fault.message, procedure.name)
+            return ConnectionLost(self._fault.message, name_of(procedure))
         return copy.copy(self._fault)

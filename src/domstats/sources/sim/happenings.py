@@ -8,8 +8,14 @@ from dataclasses import replace
 from math import inf
 
 from domstats.sources import DomainEvent, OnDomainEvent
+from domstats.sources.sim.guests import RUNNING
 from domstats.sources.sim.history import History
 from domstats.sources.sim.life import Life
+
+_DEFINED, _UNDEFINED, _STARTED, _SUSPENDED, _RESUMED, _STOPPED = range(6)
+"""Of virDomainEventType."""
+_RENAMED = 2
+"""Of virDomainEventDefinedDetailType."""
 
 
 class Teller:
@@ -42,14 +48,27 @@ def _events(before: Life | None, after: Life | None) -> Iterator[DomainEvent]:
     """What libvirt says of a guest that was the one and is the other; of most changes nothing."""
     if after is None:
         if before is not None:
-            yield DomainEvent(replace(before.domain, id=None), lifecycle=True, described=False)
+            what = _STOPPED if before.active else _UNDEFINED  # one that is on becomes transient, and goes with its end
+            yield DomainEvent(replace(before.domain, id=None), lifecycle=True, described=False, what=what)
         return
     if before is None or before.domain.name != after.domain.name:
-        yield DomainEvent(after.domain, lifecycle=True, described=True)  # it was defined; a new name is told so, too
+        # It was defined; a new name is told so, too.
+        detail = 0 if before is None else _RENAMED
+        yield DomainEvent(after.domain, lifecycle=True, described=True, what=_DEFINED, detail=detail)
     if before is not None and before.state != after.state:
-        yield DomainEvent(after.domain, lifecycle=True, described=after.active and not before.active)
+        described = after.active and not before.active
+        yield DomainEvent(after.domain, lifecycle=True, described=described, what=_what(before, after))
     if before is not None and before.active and after.active and _devices(before) != _devices(after):
         yield DomainEvent(after.domain, lifecycle=False, described=True)
+
+
+def _what(before: Life, after: Life) -> int:
+    """Which event tells that a guest's state is another."""
+    if not after.active:
+        return _STOPPED
+    if not before.active:
+        return _STARTED
+    return _RESUMED if after.state == RUNNING else _SUSPENDED
 
 
 def _devices(life: Life) -> list[tuple[int, str]]:

@@ -1,0 +1,100 @@
+"""How new what is served is: what is too old is asked for anew, for a short while, and left out if that did not help.
+
+Who is blocked, or answers in part, is not asked on anybody's behalf: the collector looks at such guests itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import numpy as np
+
+from domstats.catalog.groups import GROUP_NAMES
+from domstats.collector.collector import Collector
+from domstats.model.merge import ALL_GROUPS, Merger, without_old_groups
+from domstats.model.sampling import OVERLAID, Status
+from domstats.model.snapshot import Snapshot
+
+PATIENCE = 2.0
+"""Seconds that a request may wait for newer values; it then gets what there is."""
+AGES = 2.0
+"""How many periods of the groups that need the guests a value is served for."""
+_TRIES = 2
+"""What is under way may have begun for somebody to whom older values are new enough."""
+
+
+class Freshness:
+    """The snapshots of a collector, as they are served."""
+
+    def __init__(self, collector: Collector, max_age: float | None = None) -> None:
+        """`max_age`: seconds that a value is served for; by default twice the period of the slowest groups."""
+        self._collector, self._max_age = collector, max_age
+        self._swept = False
+        self._merger = Merger()
+        self._last: tuple[Snapshot, bytes, Snapshot] | None = None
+        """A snapshot, which of its groups were too old (as bytes), and what is left of it."""
+
+    @property
+    def max_age(self) -> float:
+        """Seconds that a value is served for; they count until the request comes."""
+        return AGES * self._collector.guests_period if self._max_age is None else self._max_age
+
+    async def snapshot(self, groups: int = ALL_GROUPS) -> Snapshot:
+        """What is known now, without the values that were too old when this was called.
+
+        `groups`: bits (by index into GROUP_NAMES) of those that should be new; if they are not, the host is asked for
+        them, and waited for no longer than PATIENCE.
+        """
+        collector = self._collector
+        since = collector.clock() - self.max_age * collector.speed
+        if not self._swept:
+            await self._until_swept()
+        now = asyncio.get_running_loop().time
+        ends = now() + PATIENCE
+        if collector.outdated:
+            await collector.refresh(PATIENCE)
+        for _ in range(_TRIES):
+            if not self._is_old(collector.latest, groups & collector.plan.asked, since):
+                break
+            await collector.refresh(max(0.0, ends - now()), since)
+        return self._without_old(collector.latest, since)
+
+    async def identities(self) -> Snapshot:
+        """What is known now, values of any age included: for who is there, and in which state."""
+        if self._collector.outdated:
+            await self._collector.refresh(PATIENCE)
+        return self._collector.latest
+
+    async def looked_again(self) -> Snapshot:
+        """What is known after one more look at the host: for a domain that is not known yet."""
+        await self._collector.refresh(PATIENCE)
+        return self._collector.latest
+
+    async def _until_swept(self) -> None:
+        """In a collector's first seconds nothing is known of the guests yet."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                async for _ in self._collector:
+                    if self._collector.swept:
+                        break
+        self._swept = self._collector.swept
+
+    @staticmethod
+    def _is_old(snapshot: Snapshot, groups: int, since: float) -> bool:
+        """Whether a record has one of these groups from before that time, and would have it anew if it were asked."""
+        asked = [bit for bit in range(len(GROUP_NAMES)) if groups >> bit & 1]
+        columns = asked + [bit + OVERLAID for bit in asked]
+        status = snapshot.sampling.status
+        askable = (status == Status.FRESH) | (status == Status.STALE)
+        return bool((snapshot.sampling.times[askable][:, columns] < since).any())
+
+    def _without_old(self, snapshot: Snapshot, since: float) -> Snapshot:
+        old = snapshot.sampling.times < since
+        if not old.any():
+            return snapshot
+        which = np.packbits(old).tobytes()
+        if self._last is None or self._last[0] is not snapshot or self._last[1] != which:
+            left = without_old_groups(snapshot, snapshot.time - since, self._merger)
+            self._last = snapshot, which, left
+        return self._last[2]

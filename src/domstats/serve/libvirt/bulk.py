@@ -1,0 +1,244 @@
+"""The bulk statistics: which records and groups of a snapshot a call chooses, and its reply, encoded once for all.
+
+A reply lives as long as its snapshot; what it is put together with, as long as it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domstats.catalog.groups import GROUP_NAMES, GROUPS, OTHER
+from domstats.collector.collector import Collector
+from domstats.errors import RPC_ERROR, TOO_LARGE_TEXT, DomstatsError, LimitExceeded, RemoteError, StatsUnsupported
+from domstats.model.domain import Domain
+from domstats.model.flags import DomainFilter, StatsGroup
+from domstats.model.merge import ALL_GROUPS, Merger, Part
+from domstats.model.record import Record
+from domstats.model.sampling import OVERLAID, Status
+from domstats.model.snapshot import Snapshot
+from domstats.serve.freshness import PATIENCE, Freshness
+from domstats.serve.libvirt.behind import Behind
+from domstats.serve.libvirt.lists import NOT_KNOWN_HERE, STATE_FLAGS, Roll, Rolls, check_flags, passes
+from domstats.sources import Source
+from domstats.wire.bulk.encoder import encode_reply
+from domstats.wire.failure import RPC_DOMAIN
+from domstats.wire.limits import RECORDS_MAX
+from domstats.wire.packet import PAYLOAD_MAX
+
+_log = logging.getLogger(__name__)
+
+_KNOWN = (1 << len(GROUPS)) - 1
+_OTHER_BIT = 1 << GROUP_NAMES.index(OTHER)
+"""Of the group of keys that a newer libvirt has brought."""
+_FLAGS = sum(DomainFilter)
+_FUNCTION = "qemuConnectGetAllDomainStats"
+_KEPT_BYTES = 1 << 27
+"""Bytes of replies that are kept for a snapshot."""
+_MERGERS = 16
+"""Selections whose parts are kept; clients ask for a few, over and over."""
+_INTERNAL_ERROR = 1
+"""Of virErrorNumber."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What a call asks for, as far as its reply depends on it."""
+
+    positions: tuple[int, ...] | None
+    """Of the records, in the order of the reply; None for all that are there."""
+    groups: int
+    """Bits by index into COLUMN_NAMES."""
+    backing: Snapshot | None
+    """Where disks come from, with the images they are based on."""
+
+
+class Bulk:
+    """Answers the calls for the statistics of many domains."""
+
+    def __init__(self, collector: Collector, freshness: Freshness, behind: Behind, rolls: Rolls) -> None:
+        self._freshness, self._behind, self._rolls = freshness, behind, rolls
+        self._backing = BackingChains(collector)
+        self._supported = SupportedGroups(collector)
+        self._snapshot: Snapshot | None = None
+        """The one whose replies are kept."""
+        self._replies: dict[_Choice, bytes] = {}
+        self._mergers: OrderedDict[object, Merger] = OrderedDict()
+
+    async def reply(self, domains: Sequence[Domain], stats: int, flags: int) -> bytes:
+        """The body of the reply (virConnectGetAllDomainStats, virDomainListGetStats). Raises RemoteError."""
+        check_flags(flags, _FLAGS, _FUNCTION)
+        groups = _groups(stats)
+        snapshot = await self._freshness.snapshot(groups)
+        roll = self._rolls.of(snapshot)
+        positions = await self._positions(snapshot, roll, domains, flags)
+        if flags & DomainFilter.ENFORCE:
+            await self._supported.check(snapshot, roll.positions if positions is None else positions, stats)
+        backing = None
+        if flags & DomainFilter.BACKING and groups & StatsGroup.BLOCK:
+            backing = await self._backing.snapshot(self._freshness.max_age)
+        return self._encoded(snapshot, roll, _Choice(positions, groups, backing))
+
+    async def aclose(self) -> None:
+        """End what is under way; safe to call twice."""
+        await self._backing.aclose()
+        await self._supported.aclose()
+
+    async def _positions(
+        self, snapshot: Snapshot, roll: Roll, domains: Sequence[Domain], flags: int
+    ) -> tuple[int, ...] | None:
+        asked = roll.positions
+        if domains:
+            known = (roll.by_uuid.get(domain.uuid) for domain in domains)
+            asked = [position for position in known if position is not None]
+        elif not flags & (STATE_FLAGS | NOT_KNOWN_HERE):
+            return None
+        if flags & STATE_FLAGS:
+            asked = [position for position in asked if passes(Record(snapshot, position), flags)]
+        if flags & NOT_KNOWN_HERE and flags & NOT_KNOWN_HERE != NOT_KNOWN_HERE:
+            chosen = {domain.uuid for domain in await self._behind.domains(flags & NOT_KNOWN_HERE)}
+            asked = [position for position in asked if snapshot.layout.records[position].domain.uuid in chosen]
+        return tuple(asked)
+
+    def _encoded(self, snapshot: Snapshot, roll: Roll, choice: _Choice) -> bytes:
+        if self._snapshot is not snapshot:
+            self._snapshot, self._replies = snapshot, {}
+        reply = self._replies.get(choice)
+        if reply is None:
+            reply = self._encode(snapshot, roll, choice)
+            if sum(map(len, self._replies.values())) + len(reply) <= _KEPT_BYTES:
+                self._replies[choice] = reply
+        if len(reply) > PAYLOAD_MAX:
+            raise RemoteError(RPC_ERROR, RPC_DOMAIN, TOO_LARGE_TEXT)
+        return reply
+
+    def _encode(self, snapshot: Snapshot, roll: Roll, choice: _Choice) -> bytes:
+        positions = roll.positions if choice.positions is None else choice.positions
+        if len(positions) > RECORDS_MAX:
+            text = f"internal error: {len(positions)} records, at most {RECORDS_MAX} fit into a reply"
+            raise RemoteError(_INTERNAL_ERROR, RPC_DOMAIN, text)
+        whole = choice.positions is None and len(positions) == len(snapshot)
+        try:
+            if whole and choice.groups == ALL_GROUPS and choice.backing is None:
+                return encode_reply(snapshot)
+            rows = [_parts(snapshot, position, choice) for position in positions]
+            domains = [snapshot.layout.records[position].domain for position in positions]
+            layout, values = self._merger(choice).merge(domains, rows)
+            return encode_reply(Snapshot(layout, values, snapshot.time, snapshot.sampling, snapshot.host_cpus))
+        except LimitExceeded:
+            raise RemoteError(RPC_ERROR, RPC_DOMAIN, TOO_LARGE_TEXT) from None
+
+    def _merger(self, choice: _Choice) -> Merger:
+        """Calls for one domain after another are cheap to put together anew, and share one."""
+        few = choice.positions is not None and len(choice.positions) <= 1
+        key = (0, 0, False) if few else (choice.positions, choice.groups, choice.backing is not None)
+        merger = self._mergers.pop(key, None) or Merger()
+        self._mergers[key] = merger
+        if len(self._mergers) > _MERGERS:
+            self._mergers.popitem(last=False)
+        return merger
+
+
+def _groups(stats: int) -> int:
+    """The groups a call asks for, as bits by index into COLUMN_NAMES: whoever gave their values."""
+    if not stats:
+        return ALL_GROUPS
+    groups = stats & _KNOWN | (_OTHER_BIT if stats & ~_KNOWN else 0)
+    return groups | groups << OVERLAID
+
+
+def _parts(snapshot: Snapshot, position: int, choice: _Choice) -> list[Part]:
+    backing = choice.backing
+    if backing is not None:
+        there = backing.layout.index.get(snapshot.layout.records[position].domain.uuid)
+        if there is not None and len(backing.layout.records[there].shape):
+            block = int(StatsGroup.BLOCK)
+            return [Part(backing, there, block), Part(snapshot, position, choice.groups & ~block)]
+    return [Part(snapshot, position, choice.groups)]
+
+
+class BackingChains:
+    """Disks with the images they are based on: collected from when somebody asks for them, for as long as they do."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._asking: asyncio.Task[None] | None = None
+        self._latest: Snapshot | None = None
+
+    async def snapshot(self, max_age: float) -> Snapshot | None:
+        """The group block with all images, no older than that if it can be had within PATIENCE; None if not at all."""
+        collector = self._collector
+        old = self._latest is None or collector.clock() - self._latest.time > max_age * collector.speed
+        if old and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask())
+        if old and self._asking is not None:
+            await asyncio.wait([self._asking], timeout=PATIENCE)
+        latest = self._latest
+        if latest is None or collector.clock() - latest.time > max_age * collector.speed + PATIENCE:
+            return None
+        return latest
+
+    async def aclose(self) -> None:
+        """Ask no more; safe to call twice."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    async def _ask(self) -> None:
+        try:
+            self._latest = await self._collector.ask(StatsGroup.BLOCK, DomainFilter.BACKING)
+        except DomstatsError as error:
+            _log.warning("disks with the images they are based on cannot be asked for: %s", error)
+
+
+class SupportedGroups:
+    """Which groups the host has, for calls that insist on them: of domains that are off it may have fewer."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._known: dict[tuple[int, bool], StatsUnsupported | None] = {}
+        """By groups, and whether the domain was on."""
+        self._source: Source | None = None
+
+    async def check(self, snapshot: Snapshot, positions: Sequence[int], stats: int) -> None:
+        """Raise StatsUnsupported if one of these domains does not support one of the groups (bits).
+
+        The host is asked once for each set of groups; what a domain of the same kind shows needs no question.
+        """
+        kinds: dict[bool, list[int]] = {}
+        for position in positions:
+            active = snapshot.layout.records[position].domain.id is not None
+            kinds.setdefault(active, []).append(position)
+        for active, members in kinds.items():
+            present = set().union(*{snapshot.layout.records[position].shape.groups for position in members})
+            doubtful = stats & ~sum(1 << group for group in present if group < len(GROUPS))
+            if not doubtful:
+                continue
+            if (doubtful, active) not in self._known:
+                self._known[doubtful, active] = await self._ask(snapshot, members, doubtful)
+            error = self._known[doubtful, active]
+            if error is not None:
+                raise StatsUnsupported(error.code, error.domain, error.text)
+
+    async def _ask(self, snapshot: Snapshot, positions: Sequence[int], groups: int) -> StatsUnsupported | None:
+        """Of one that can answer: whether it supports the groups is looked at before it is asked for them."""
+        able = [position for position in positions if snapshot.sampling.status[position] != Status.BLOCKED]
+        if not able:
+            return None
+        chosen = snapshot.layout.records[able[0]].domain
+        flags = DomainFilter.ENFORCE | DomainFilter.NOWAIT
+        if self._source is None or self._source.lost:
+            self._source = await self._collector.another(PATIENCE)
+        try:
+            await self._source.stats([chosen], groups, flags, PATIENCE)
+        except StatsUnsupported as error:
+            return error
+        return None
+
+    async def aclose(self) -> None:
+        """Let go of the connection; safe to call twice."""
+        if self._source is not None:
+            await self._source.aclose()

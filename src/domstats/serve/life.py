@@ -1,0 +1,51 @@
+"""The life of a server: its parts are started, something is waited for, and they are stopped in the opposite order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
+
+STOPPING = 3.0
+"""Seconds that a part may take to stop."""
+
+
+class Part(Protocol):
+    """Something that serves."""
+
+    async def start(self) -> None:
+        """Begin to serve. What it raises ends the server; the part then holds nothing."""
+
+    async def stop(self) -> None:
+        """Serve no more, and let go of everything."""
+
+
+async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None]) -> None:
+    """Start the parts in their order and serve until the first of `ends` is over; raises what that, or a start, raises.
+
+    Whatever happens, the parts that were started are stopped, the last one first.
+    """
+    waits = [asyncio.ensure_future(end) for end in ends]
+    try:
+        async with AsyncExitStack() as stack:
+            for part in parts:
+                await part.start()
+                stack.push_async_callback(_stop, part)
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in done:
+            wait.result()
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _stop(part: Part) -> None:
+    """Stop a part; one that takes too long is left, so that the others are stopped."""
+    task = asyncio.ensure_future(part.stop())
+    await asyncio.wait([task], timeout=STOPPING)
+    if task.done():
+        task.result()
+    else:
+        task.cancel()

@@ -1,0 +1,197 @@
+"""How new what is served is, in fast time: asked for anew where it is old, waited for briefly, left out where it is old
+all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from domstats.collector.collector import Collector
+from domstats.collector.plan import make_plan
+from domstats.collector.reach import Reach
+from domstats.errors import RemoteError
+from domstats.model.domain import Domain
+from domstats.model.flags import NO_FILTERS
+from domstats.model.sampling import Status
+from domstats.serve.freshness import PATIENCE, Freshness
+from domstats.serve.libvirt.daemon import HUNG_MAX, KEPT, Daemon
+from domstats.sources.libvirt.source import LibvirtSource
+from domstats.sources.sim.source import SimSource
+from domstats.wire.procedures import Procedure, decode_values, encode_args
+from fast_time import clock, in_fast_time
+from fault_server import FaultServer
+from faults import Fail, Fault, Hang
+from scripted import Scripted, events
+
+P = Procedure
+DEADLINE = 5.0
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def collecting(folder: Path, script: str = "") -> AsyncIterator[tuple[Collector, FaultServer]]:
+    """A collector over a daemon whose guests live by the script; every guest has been asked once."""
+    simulated = Scripted(folder, script).source if script else SimSource("sim:///?domains=20", clock)
+    async with FaultServer(folder / "sock", source=simulated) as server:
+        source = await LibvirtSource.open(server.uri, {}, deadline=DEADLINE, clock=clock)
+        reach = Reach(source, width=4, sees_processes=False)
+        collector = Collector(reach, make_plan(0, {}), DEADLINE, NO_FILTERS, lambda _: True)
+        await collector.start()
+        try:
+            async for _ in collector:
+                if collector.swept:
+                    break
+            yield collector, server
+        finally:
+            await collector.aclose()
+
+
+def asked(server: FaultServer) -> int:
+    return len(server.calls(P.CONNECT_GET_ALL_DOMAIN_STATS))
+
+
+class TestFreshness:
+    @in_fast_time
+    async def test_what_is_young_enough_is_served_as_it_is(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path) as (collector, server):
+            freshness = Freshness(collector)
+            assert freshness.max_age == 2 * collector.guests_period == 30.0
+            for _ in range(100):
+                await asyncio.sleep(1.0)
+                calls, latest = asked(server), collector.latest
+                assert await freshness.snapshot() is latest
+                assert asked(server) == calls
+
+    @in_fast_time
+    async def test_what_is_too_old_is_asked_for(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path) as (collector, _):
+            freshness = Freshness(collector, max_age=1.0)
+            for _ in range(20):
+                await asyncio.sleep(7.3)
+                at = clock()
+                snapshot = await freshness.snapshot()
+                assert clock() - at < PATIENCE
+                assert len(snapshot["test-1"]) > 100
+                assert all(snapshot.time - age >= at - 1.0 for age in snapshot["test-1"].ages.values())
+
+    @in_fast_time
+    async def test_a_guest_that_hangs_is_waited_for_briefly_and_once(self, tmp_path: Path) -> None:
+        script = events("5; hang test-1")
+        async with collecting(tmp_path, script) as (collector, _):
+            freshness = Freshness(collector, max_age=1.0)
+            await asyncio.sleep(10.0)
+            waits = []
+            for _ in range(10):
+                began = now()
+                snapshot = await freshness.snapshot()
+                waits.append(now() - began)
+                assert "balloon.rss" not in snapshot["test-1"]
+                assert "state.state" in snapshot["test-1"]
+                await asyncio.sleep(4.0)
+            assert max(waits) <= PATIENCE + 0.01
+            assert sum(wait > 0.5 for wait in waits) <= 1
+            assert collector.latest["test-1"].status is Status.BLOCKED
+
+    @in_fast_time
+    async def test_what_an_event_told_is_to_be_seen(self, tmp_path: Path) -> None:
+        script = events("5.1; define; name = 'new-1'", "9.1; undefine new-1")
+        async with collecting(tmp_path, script) as (collector, _):
+            freshness, told = Freshness(collector), asyncio.Event()
+            collector.listen(lambda _: told.set())
+            await told.wait()
+            assert collector.outdated
+            assert "new-1" in await freshness.identities()
+            assert not collector.outdated
+            told.clear()
+            await told.wait()
+            assert (await freshness.identities())["new-1"].status is Status.GONE
+
+    @in_fast_time
+    async def test_a_daemon_that_is_gone_holds_up_nobody(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path) as (collector, server):
+            freshness = Freshness(collector, max_age=10.0)
+            await server.stop()
+            await asyncio.sleep(60.0)
+            began = now()
+            snapshot = await freshness.snapshot()
+            assert now() - began <= 2 * PATIENCE
+            assert [len(record) for record in snapshot] == [0] * 20
+
+
+@asynccontextmanager
+async def behind(folder: Path) -> AsyncIterator[tuple[Daemon, FaultServer, Domain]]:
+    """What is passed on, and a guest to ask about."""
+    async with collecting(folder) as (collector, server):
+        source = await collector.another(DEADLINE)
+        assert isinstance(source, LibvirtSource)
+        daemon = Daemon(collector, source)
+        try:
+            yield daemon, server, collector.latest["test-1"].domain
+        finally:
+            await daemon.aclose()
+
+
+def definitions(server: FaultServer) -> int:
+    """How often the XML was asked for with the flag that only the test uses."""
+    return sum(each.args[1] == 8 for each in server.calls(P.DOMAIN_GET_XML_DESC))
+
+
+class TestTheDaemonBehind:
+    @in_fast_time
+    async def test_an_answer_is_kept_for_a_while(self, tmp_path: Path) -> None:
+        async with behind(tmp_path) as (daemon, server, domain):
+            arguments = encode_args(P.DOMAIN_GET_XML_DESC, domain, 8)
+            for _ in range(3):
+                xml = decode_values(P.DOMAIN_GET_XML_DESC, await daemon.ask(P.DOMAIN_GET_XML_DESC, arguments))
+                assert domain.uuid in xml
+            assert definitions(server) == 1
+            await asyncio.sleep(KEPT)
+            await daemon.ask(P.DOMAIN_GET_XML_DESC, arguments)
+            assert definitions(server) == 2
+            daemon.forget(domain.uuid)
+            await daemon.ask(P.DOMAIN_GET_XML_DESC, arguments)
+            assert definitions(server) == 3
+
+    @in_fast_time
+    async def test_an_error_is_the_daemons(self, tmp_path: Path) -> None:
+        async with behind(tmp_path) as (daemon, server, _):
+            server.faults.append(Fault(P.CONNECT_GET_CAPABILITIES, Fail(38, 10, "out of luck")))
+            for _ in range(2):
+                with pytest.raises(RemoteError) as caught:
+                    await daemon.ask(P.CONNECT_GET_CAPABILITIES, b"")
+                assert (caught.value.code, caught.value.domain, caught.value.text) == (38, 10, "out of luck")
+            assert len(server.calls(P.CONNECT_GET_CAPABILITIES)) == 1
+
+    @in_fast_time
+    async def test_calls_that_hang_are_few(self, tmp_path: Path) -> None:
+        async with behind(tmp_path) as (daemon, server, domain):
+            server.faults.append(Fault(P.DOMAIN_GET_BLOCK_INFO, Hang()))
+            domains = daemon._collector.latest.domains[:8]
+            for each in (*domains, domain):
+                began = now()
+                with pytest.raises(RemoteError) as caught:
+                    await daemon.ask(P.DOMAIN_GET_BLOCK_INFO, encode_args(P.DOMAIN_GET_BLOCK_INFO, each, "vda", 0))
+                assert caught.value.code == 68
+                assert now() - began <= PATIENCE + 0.01
+            assert len(server.calls(P.DOMAIN_GET_BLOCK_INFO)) == HUNG_MAX
+            assert await daemon.ask(P.DOMAIN_GET_XML_DESC, encode_args(P.DOMAIN_GET_XML_DESC, domain, 0))
+
+    @in_fast_time
+    async def test_a_daemon_that_comes_back(self, tmp_path: Path) -> None:
+        async with behind(tmp_path) as (daemon, server, domain):
+            arguments = encode_args(P.DOMAIN_GET_XML_DESC, domain, 0)
+            before = await daemon.ask(P.DOMAIN_GET_XML_DESC, arguments)
+            await server.stop()
+            await asyncio.sleep(100.0)
+            assert await daemon.ask(P.DOMAIN_GET_XML_DESC, arguments) == before
+            with pytest.raises(RemoteError):
+                await daemon.ask(P.DOMAIN_GET_XML_DESC, encode_args(P.DOMAIN_GET_XML_DESC, domain, 2))
+            await server.start()
+            assert await daemon.ask(P.DOMAIN_GET_XML_DESC, encode_args(P.DOMAIN_GET_XML_DESC, domain, 2))
