@@ -83,7 +83,7 @@ def balloons(running: Sequence[Record], now: float) -> list[Finding]:
         text = f"memory statistics of {plural(len(old))} are more than {OLD / 60:.0f} minutes old"
         found.append(Finding(Part.GUESTS, "balloon", Verdict.WARN, text, _PERIOD, _names(old)))
     if without:
-        text = f"{len(without):,} of {plural(len(asked), 'running guest')} without a virtio balloon, which would tell of memory"
+        text = f"{len(without):,} of {plural(len(asked), 'running guest')} without a virtio balloon to tell of memory"
         found.append(Finding(Part.GUESTS, "balloon", Verdict.WARN, text, "<memballoon model='virtio'/>", without))
     return found or [Finding(Part.GUESTS, "balloon", Verdict.OK, "all that run tell how they use their memory")]
 
