@@ -14,9 +14,10 @@ from domstats.doctor.findings import Verdict
 from domstats.errors import RemoteError, StatsUnsupported
 from domstats.model.flags import DomainFilter
 from domstats.sources.libvirt.source import LibvirtSource
-from domstats.wire.procedures import Procedure as P
+from domstats.wire.procedures import Procedure
 from fake_daemon import DOMAINS, FakeDaemon
 
+P = Procedure
 DEADLINE = 10.0
 LIBVIRT: dict[P, Any] = {P.CONNECT_GET_LIB_VERSION: (11_003_000,), P.CONNECT_GET_TYPE: ("QEMU",)}
 NO_QEMU = RemoteError(38, 10, "Cannot find suitable emulator")

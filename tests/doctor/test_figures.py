@@ -143,6 +143,6 @@ LACKS = [Lack("net", TRACE, Domain("vm", UUIDS[0], 1))]
         ("iothread", None, {}, True, "no I/O thread is defined"),
     ],
 )
-def test_the_reason(figures: str, status: str | None, unknown: dict[str, str], libvirt: bool, why: str) -> None:  # noqa: FBT001
+def test_the_reason(figures: str, status: str | None, unknown: dict[str, str], libvirt: bool, why: str) -> None:
     kind: Kind = BY_NAME[figures]
     assert reason(kind, status, unknown, LACKS, libvirt=libvirt) == why

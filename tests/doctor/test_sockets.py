@@ -14,9 +14,10 @@ from domstats.doctor.findings import Verdict
 from domstats.doctor.sockets import look_at_sockets
 from domstats.errors import NoSupport
 from domstats.sources.libvirt.uri import LibvirtUri
-from domstats.wire.procedures import Procedure as P
+from domstats.wire.procedures import Procedure
 from fake_daemon import FakeDaemon
 
+P = Procedure
 DEADLINE = 10.0
 OK, MISSING = Verdict.OK, Verdict.MISSING
 NOBODYS = 54321

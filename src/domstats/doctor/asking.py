@@ -12,7 +12,7 @@ from domstats.doctor.findings import Finding, Part, Verdict
 from domstats.doctor.guests import is_on, look_at_guests
 from domstats.doctor.sockets import look_at_sockets
 from domstats.doctor.within import tried
-from domstats.errors import DomstatsError
+from domstats.errors import DomstatsError, UsageError
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
@@ -48,10 +48,12 @@ async def ask_libvirt(uri: str, environment: Mapping[str, str], deadline: float)
 
 
 async def ask(uri: str, environment: Mapping[str, str], deadline: float) -> Asked:
-    """All that goes through an open source. Raises BadUri."""
+    """Open the source, and ask it. `deadline`: seconds the poll may take. Raises UsageError and its kind BadUri."""
     asked = Asked()
     try:
         source = await open_source(uri, environment, min(QUICK, deadline))
+    except UsageError:
+        raise
     except DomstatsError as error:
         asked.findings.append(Finding(Part.LIBVIRT, "connection", Verdict.MISSING, str(error)))
         return asked

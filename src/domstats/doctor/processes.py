@@ -74,7 +74,7 @@ def _reason(keys: str, why: str, lacks: list[Lack], elsewhere: Mapping[str, Coll
     domains = {lack.domain.uuid: lack.domain.name for lack in lacks if lack.domain is not None}
     kinds = kernel_kinds(keys)
     if not domains:
-        return Finding(Part.KERNEL, "guests", Verdict.WARN, f"no {keys} from the kernel: {why}")
+        return Finding(Part.KERNEL, "guests", Verdict.WARN, why)
     missing = {uuid: name for uuid, name in domains.items() if not kinds <= set(elsewhere.get(uuid, ()))}
     if missing:
         text = f"{keys} missing for {plural(len(missing))}: {why}"
