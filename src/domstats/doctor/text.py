@@ -41,7 +41,7 @@ def _said(finding: Finding) -> str:
 
 
 def _table(report: Report, width: int | None, *, color: bool) -> Iterator[str]:
-    heads = ("figures", *report.sources, "neither" if len(report.sources) > 1 else "not")
+    heads = ("figures", *report.sources, "neither" if len(report.sources) > 1 else "without")
     rows = [_cells(each, report.sources) for each in report.figures]
     sizes = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     yield f"{' ' * _VERDICT_WIDTH}  {_aligned(heads, sizes)}  of {report.guests:,} on: what is missing"
