@@ -28,7 +28,7 @@ DEADLINE = 30.0
 LIMITS = (1024, 4096)
 WEB = Domain("web", "6695eb01-f6a4-8304-79aa-97f2502e193f", 3)
 DB = Domain("db", "0d9f8a56-0000-4000-8000-00000000abcd", 4)
-KEYS = {"state.state": 1, "cpu.time": 5, "balloon.last-update": 0, "balloon.rss": 7, "block.count": 0}
+KEYS = {"state.state": 1, "cpu.time": 5, "balloon.last-update": 0, "balloon.rss": 7, "block.0.rd.reqs": 0}
 VERSIONS: dict[P, Any] = {
     P.CONNECT_GET_LIB_VERSION: (9_000_000,),
     P.CONNECT_GET_TYPE: ("QEMU",),

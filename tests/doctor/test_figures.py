@@ -60,13 +60,17 @@ def test_the_kinds_of_real_guests() -> None:
         ("cpu.haltpoll.fail.time", "cpu.haltpoll"),
         ("net.count", "interface"),
         ("perf.cmt", "perf"),
+        ("block.11.rd.reqs", "block"),
     ],
 )
 def test_the_kind_of_a_key(key: str, figures: str) -> None:
     assert kinds_of([record(0, key)]) == {UUIDS[0]: {BY_NAME[figures]}}
 
 
-@pytest.mark.parametrize("key", ["vcpu.current", "cpu.cache.monitor.count", "balloon.last-update", "newer.key"])
+@pytest.mark.parametrize(
+    "key",
+    ["vcpu.current", "block.count", "block.0.name", "cpu.cache.monitor.count", "balloon.last-update", "newer.key"],
+)
 def test_keys_of_no_kind(key: str) -> None:
     assert kinds_of([record(0, key)]) == {UUIDS[0]: set()}
 

@@ -13,7 +13,7 @@ from domstats.doctor.findings import Availability, Finding, Report, Verdict
 from hypervisor import Hypervisor
 
 DEADLINE = 60.0
-ALL = ("state", "cpu", "balloon.current", "balloon.rss", "vcpu", "interface", "block")
+ALL = ("state", "cpu", "balloon.current", "balloon.rss", "vcpu", "interface")
 """Figures that every guest has which is on."""
 AS_NOBODY = """
 import asyncio, hashlib, os, sys  # Python's uuid module imports hashlib late, when its folder may not be read
@@ -67,7 +67,9 @@ async def test_a_stopped_guest_is_named_and_the_kernel_has_its_figures(hyperviso
     assert (stuck.verdict, stuck.domains) == (Verdict.MISSING, ("vm0001",))
     rows = table(report)
     assert rows["cpu"].neither == rows["state"].neither == 0
-    assert (rows["block"].neither, rows["block"].why, rows["block"].verdict) == (1, STUCK, Verdict.MISSING)
+    assert (rows["block"].verdict, rows["vm"].verdict) == (Verdict.MISSING, Verdict.MISSING)
+    assert f"1: {STUCK}" in rows["block"].why, "others have no disk"
+    assert (rows["vm"].neither, rows["vm"].why) == (1, STUCK)
 
 
 def test_without_a_right_libvirt_has_the_figures(hypervisor: Hypervisor) -> None:

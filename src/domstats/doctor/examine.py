@@ -19,7 +19,7 @@ from domstats.model.sampling import Status
 from domstats.sources.kernel.rights import Lack
 from domstats.sources.kernel.uri import KernelConfig
 from domstats.sources.kernel.uri import parse as parse_kernel
-from domstats.sources.registry import blamed, chosen_uri
+from domstats.sources.registry import OF_PROCESSES, blamed, chosen_uri
 
 LIBVIRT, KERNEL, SIM = "libvirt", "kernel", "sim"
 """The sources, as the report calls them."""
@@ -62,7 +62,7 @@ async def _examine(
     if scheme == KERNEL:
         findings, view = await _look_at_kernel(kernel or parse_kernel(uri), deadline)
         return _report(uri, None, Asked(), findings, view, limits)
-    if scheme.partition("+")[0] != "qemu":  # the kernel knows nothing of the guests of libvirt's other drivers
+    if scheme not in OF_PROCESSES:  # the kernel knows nothing of the guests of libvirt's other drivers
         return _report(uri, LIBVIRT, await ask_libvirt(uri, environment, deadline), [], None)
     asked, (findings, view) = await asyncio.gather(
         ask_libvirt(uri, environment, deadline), _look_at_kernel(kernel or KernelConfig(), deadline)

@@ -50,7 +50,7 @@ KINDS = (
     Kind("vcpu", "vcpu", re.compile(r"vcpu\.[0-9]+\.time\Z"), "not obtained", "vcpu.<id>"),
     Kind("vcpu.<id>.<name>", "vcpu", re.compile(r"vcpu\.[0-9]+\.[^.]+\.(sum|cur|max)\Z"), _KVM, "vcpu.<id>.<name>"),
     Kind("interface", "interface", re.compile(r"net\.count\Z"), "not obtained", "net"),
-    Kind("block", "block", re.compile(r"block\.count\Z"), _LIBVIRT),
+    Kind("block", "block", re.compile(r"block\.[0-9]+\.rd\.reqs\Z"), "no disk is open", lacking=Verdict.OK),
     Kind("perf", "perf", re.compile(r"perf\."), "no event is enabled (virsh perf)", lacking=Verdict.OK),
     Kind("iothread", "iothread", re.compile(r"iothread\."), "no I/O thread is defined", lacking=Verdict.OK),
     Kind("memory", "memory", re.compile(r"memory\."), "no bandwidth monitor is defined", lacking=Verdict.OK),

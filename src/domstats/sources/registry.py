@@ -10,6 +10,8 @@ from domstats.sources import Source
 DEFAULT_URI = "qemu:///system"
 VARIABLES = ("DOMSTATS_URI", "LIBVIRT_DEFAULT_URI")
 """Environment variables that name the host when nothing else does, in their order."""
+OF_PROCESSES = ("qemu", "qemu+unix")
+"""Schemes of the URIs of a libvirt on this host whose guests are processes of it."""
 
 
 def chosen_uri(uri: str | None, environment: Mapping[str, str]) -> tuple[str, str | None]:
@@ -62,7 +64,7 @@ def open_kernel(uri: str) -> Source | None:
 
     The guests that are not among this host's processes it does not know: a socket may lead to another host.
     """
-    if uri.partition(":")[0] not in ("qemu", "qemu+unix"):
+    if uri.partition(":")[0] not in OF_PROCESSES:
         return None
     from domstats.sources.kernel.source import KernelSource
 
