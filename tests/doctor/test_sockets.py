@@ -75,6 +75,13 @@ async def test_none_is_there(folder: Path) -> None:
     ]
 
 
+async def test_only_the_socket_for_changes_is_there(folder: Path) -> None:
+    async with FakeDaemon(folder / "libvirt-sock"):
+        (found,), _ = await look_at_sockets(uri(folder / "libvirt-sock-ro"), DEADLINE)
+    assert (found.verdict, found.text) == (MISSING, f"{folder}/libvirt-sock-ro is not there")
+    assert f"-c 'qemu+unix:///system?socket={folder}/libvirt-sock'" in found.advice
+
+
 @pytest.mark.parametrize(
     ("mode", "advice"),
     [(0o060, "join the group "), (0o000, "run as root, or use the read-only socket (libvirt-sock-ro)")],

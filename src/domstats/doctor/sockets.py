@@ -59,7 +59,10 @@ def _finding(path: str, outcome: DomstatsError | None, *, needed: bool) -> Findi
 
 
 def _starting(path: str) -> str:
-    """How the daemon behind a socket is started."""
+    """How the daemon behind a socket is started, or which other socket it has."""
+    writable = path.removesuffix("-ro")
+    if writable != path and os.path.lexists(writable):
+        return f"its other socket is there: -c 'qemu+unix:///system?socket={writable}', for root and the group libvirt"
     unit = _UNITS.get(path.rpartition("/")[2].partition("-")[0])
     return f"systemctl start {unit}, if that daemon is installed" if unit else "is the daemon running?"
 
