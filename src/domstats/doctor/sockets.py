@@ -26,9 +26,17 @@ async def look_at_sockets(uri: LibvirtUri, deadline: float) -> tuple[list[Findin
     `deadline`: seconds each may take, all at the same time.
     """
     outcomes = await asyncio.gather(*(_open(uri, path, deadline) for path in uri.sockets))
-    opens = any(outcome is None for outcome in outcomes)
-    pairs = zip(uri.sockets, outcomes, strict=True)
-    found = [_finding(path, outcome, needed=not opens) for path, outcome in pairs]
+    opens = None in outcomes
+    found: list[Finding] = []
+    for position, (path, outcome) in enumerate(zip(uri.sockets, outcomes, strict=True)):
+        if outcome is None:
+            found.append(_finding(Verdict.OK, f"{path} opens"))
+        elif isinstance(outcome, NoSocket | SocketDenied):
+            found.append(_unneeded(path, outcome) if opens else _needed(path, outcome))
+        else:
+            # Connecting takes the first where somebody listens, and fails with it.
+            passed_by = None in outcomes[:position]
+            found.append(_finding(Verdict.WARN if passed_by else Verdict.MISSING, str(outcome)))
     return found, not all(isinstance(outcome, NoSocket) for outcome in outcomes)
 
 
@@ -42,20 +50,23 @@ async def _open(uri: LibvirtUri, path: str, deadline: float) -> DomstatsError | 
     return None
 
 
-def _finding(path: str, outcome: DomstatsError | None, *, needed: bool) -> Finding:
-    lacks = Verdict.MISSING if needed else Verdict.OK
-    if outcome is None:
-        return Finding(Part.LIBVIRT, "socket", Verdict.OK, f"{path} opens")
-    if isinstance(outcome, NoSocket):
-        there = os.path.lexists(path)
-        what = "is there, but nobody listens" if there else "is not there"
-        if not needed:
-            return Finding(Part.LIBVIRT, "socket", Verdict.OK, f"{path} {what}, nor is it needed")
-        return Finding(Part.LIBVIRT, "socket", lacks, f"{path} {what}", _starting(path))
-    if isinstance(outcome, SocketDenied):
-        text = f"{path} may not be opened ({_permissions(path)})"
-        return Finding(Part.LIBVIRT, "socket", lacks, text, "" if not needed else _asking(path, str(outcome)))
-    return Finding(Part.LIBVIRT, "socket", lacks, str(outcome))
+def _unneeded(path: str, error: DomstatsError) -> Finding:
+    what = _absence(path) if isinstance(error, NoSocket) else "may not be opened"
+    return _finding(Verdict.OK, f"{path} {what}, nor is it needed")
+
+
+def _needed(path: str, error: DomstatsError) -> Finding:
+    if isinstance(error, NoSocket):
+        return _finding(Verdict.MISSING, f"{path} {_absence(path)}", _starting(path))
+    return _finding(Verdict.MISSING, f"{path} may not be opened ({_permissions(path)})", _asking(path, str(error)))
+
+
+def _absence(path: str) -> str:
+    return "is there, but nobody listens" if os.path.lexists(path) else "is not there"
+
+
+def _finding(verdict: Verdict, text: str, advice: str = "") -> Finding:
+    return Finding(Part.LIBVIRT, "socket", verdict, text, advice)
 
 
 def _starting(path: str) -> str:
