@@ -33,6 +33,7 @@ TOKEN = "correct-horse-battery"
 def answer_of(data: bytes) -> tuple[int, Any]:
     """Status and document of the only answer in these bytes."""
     head, _, body = data.partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
     return int(head.split(b" ", 2)[1]), json.loads(body)
 
 
