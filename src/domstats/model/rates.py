@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -166,7 +167,7 @@ def _earlier_values(before: Poll, now: Poll) -> tuple[Positions | None, npt.NDAr
         if other is record:
             earlier[here] = np.arange(before_starts[place], before_starts[place + 1])
             continue
-        slots, replaced = earlier_slots(record, other)
+        slots, replaced = _slots(record, other)
         _mark(reasons[here], replaced, Reason.DEVICE_REPLACED)
         _mark(reasons[here], slots < 0, Reason.NO_EARLIER_SAMPLE)
         if other.domain.id != record.domain.id:
@@ -178,6 +179,15 @@ def _earlier_values(before: Poll, now: Poll) -> tuple[Positions | None, npt.NDAr
         earlier[here] = np.maximum(slots, 0) + before_starts[place]
     # A value without an earlier one points at another's; there may be none at all to point at.
     return np.minimum(earlier, max(before.layout.size - 1, 0)), reasons
+
+
+def _slots(record: RecordLayout, earlier: RecordLayout) -> tuple[Positions, npt.NDArray[np.bool_]]:
+    """As earlier_slots, kept for the last record layout that it was asked of: it is most often the same one again."""
+    kept: tuple[ref[RecordLayout], Positions, npt.NDArray[np.bool_]] | None = record.derived.get("earlier")
+    if kept is None or kept[0]() is not earlier:
+        # A layout that held the one before it would keep all there have ever been.
+        kept = record.derived["earlier"] = (ref(earlier), *earlier_slots(record, earlier))
+    return kept[1:]
 
 
 def _differences(
