@@ -7,6 +7,7 @@ import csv
 import json
 import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from serving import PATIENCE, run
 
 GO_PROGRAM = Path(__file__).parent / "inside/ask_go_libvirt.go"
 _COLLECTD = """
+Interval 3600
 BaseDir "{folder}"
 PIDFile "{folder}/pid"
 TypesDB "{types}"
@@ -36,12 +38,20 @@ Values = dict[str, dict[str, float]]
 """By the names of the domains, then by the names of the values."""
 
 
-async def collectd(uri: str, folder: Path) -> Values:
-    """What collectd's virt plugin reads once: type-instance.field."""
+async def collectd(uri: str, folder: Path, complete: Callable[[Values], bool]) -> Values:
+    """What collectd's virt plugin reads, as type-instance.field, as soon as all of that is written."""
     settings = _collectd_settings(uri, folder)
-    code, _, complaints = await run("collectd", "-T", "-C", str(settings))
-    assert code == 0, complaints
-    return _collected(folder)
+    process = await asyncio.create_subprocess_exec(
+        "collectd", "-f", "-C", str(settings), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not complete(values := await asyncio.to_thread(_collected, folder)):  # noqa: ASYNC110  nothing tells
+                await asyncio.sleep(2.0)
+            return values
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def _collectd_settings(uri: str, folder: Path) -> Path:
@@ -54,10 +64,12 @@ def _collectd_settings(uri: str, folder: Path) -> Path:
 def _collected(folder: Path) -> Values:
     found: Values = {}
     for file in folder.glob("values/*/virt/*"):
-        header, row = csv.reader(file.read_text().splitlines())
+        header, *rows = csv.reader(file.read_text().splitlines()) if file.stat().st_size else [[]]
+        if not rows:
+            continue  # it is just being written
         name = file.name[: -len("-2000-01-01")]
         values = found.setdefault(file.parts[-3], {})
-        values |= {f"{name}.{field}": float(value) for field, value in zip(header[1:], row[1:], strict=True)}
+        values |= {f"{name}.{field}": float(value) for field, value in zip(header[1:], rows[0][1:], strict=True)}
     return found
 
 
