@@ -88,8 +88,11 @@ class Merger:
             # enough: domains are equal whatever their definitions say.
             tuple(map(id, domains)),
             tuple(snapshot.layout for snapshot in snapshots),
-            tuple(map(len, rows)),
-            tuple([(numbers[id(part.snapshot)], part.position, part.groups) for part in parts]),
+            # As bytes, since so many tuples would keep the garbage collector busy.
+            np.array([len(row) for row in rows], np.int64).tobytes(),
+            np.array([numbers[id(part.snapshot)] for part in parts], np.int64).tobytes(),
+            np.array([part.position for part in parts], np.int64).tobytes(),
+            np.array([part.groups for part in parts], np.int64).tobytes(),
         )
         plan = self._plans.get(identity)
         if plan is None:
