@@ -1,5 +1,7 @@
 """Putting a snapshot together from parts of others: some groups of a domain from one poll, the rest from another.
 
+A part that is laid over the others gives single values in place of theirs, see `model.overlay`.
+
 What is worked out for a combination of parts (the merged record layouts, and where each value comes from) is remembered
 by the parts' identities, so that a round whose polls had the layouts of the round before costs one gather.
 """
@@ -14,15 +16,15 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.model.columns import Values
 from domstats.model.domain import Domain
 from domstats.model.layout import Layout, Positions, RecordLayout, Shape
+from domstats.model.overlay import Chosen, lay_over
+from domstats.model.sampling import COLUMN_NAMES
 from domstats.model.snapshot import Snapshot
 
-GROUP_COUNT = len(GROUP_NAMES)
-ALL_GROUPS = (1 << GROUP_COUNT) - 1
-"""Bits by index into GROUP_NAMES."""
+ALL_GROUPS = (1 << len(COLUMN_NAMES)) - 1
+"""Bits by index into COLUMN_NAMES."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +34,9 @@ class Part:
     snapshot: Snapshot
     position: int
     groups: int = ALL_GROUPS
-    """Which groups are taken; bits by index into GROUP_NAMES."""
+    """Which groups are taken; bits by index into COLUMN_NAMES."""
+    overlay: bool = False
+    """Whether it gives single values of its groups in place of the others', and what these have not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -58,8 +62,10 @@ class _MergedRecord:
     recipe: _Recipe
 
 
+_Piece = tuple[RecordLayout, int, bool]
+"""Of a part: its record, groups, and whether it is laid over the others."""
 _RecipeKey = tuple[tuple[Shape, int], ...]
-_RecordKey = tuple[str, tuple[tuple[RecordLayout, int], ...]]
+_RecordKey = tuple[str, tuple[_Piece, ...]]
 """Of which parts the record of a domain, named by its UUID, is made."""
 
 
@@ -78,7 +84,8 @@ class Merger:
     def merge(self, domains: Sequence[Domain], rows: Sequence[Sequence[Part]]) -> tuple[Layout, Values]:
         """A layout with a record of each domain, made of the parts of its row; and its values.
 
-        Keys stand in the order of their groups; a group that two parts have is taken from the first.
+        Keys stand in the order of their groups; a group that two parts have is taken from the first. What is laid over
+        comes last in its row.
         """
         parts = [part for row in rows for part in row]
         snapshots = list({id(part.snapshot): part.snapshot for part in parts}.values())
@@ -93,6 +100,7 @@ class Merger:
             np.array([numbers[id(part.snapshot)] for part in parts], np.int64).tobytes(),
             np.array([part.position for part in parts], np.int64).tobytes(),
             np.array([part.groups for part in parts], np.int64).tobytes(),
+            bytes([part.overlay for part in parts]),
         )
         plan = self._plans.get(identity)
         if plan is None:
@@ -119,23 +127,29 @@ class Merger:
         return _Plan(tuple(domains), tuple(merged), layout, index, string_slots, string_values)
 
     def _record(self, domain: Domain, row: Sequence[Part]) -> _MergedRecord:
-        parts = tuple([(part.snapshot.layout.records[part.position], part.groups) for part in row])
+        parts = tuple([(part.snapshot.layout.records[part.position], part.groups, part.overlay) for part in row])
         key = domain.uuid, parts
         record = self._records.get(key)
         if record is None or record.layout.domain is not domain:
             record = self._records[key] = self._merge_record(domain, parts)
         return record
 
-    def _merge_record(self, domain: Domain, parts: Sequence[tuple[RecordLayout, int]]) -> _MergedRecord:
-        shapes = tuple([(record.shape, groups) for record, groups in parts])
-        recipe = self._recipes.get(shapes)
-        if recipe is None:
-            recipe = self._recipes[shapes] = _make_recipe(shapes)
+    def _merge_record(self, domain: Domain, parts: Sequence[_Piece]) -> _MergedRecord:
+        recipe = self._recipe(parts)
         whole = parts[0][0] if len(parts) == 1 else None
         if whole is not None and whole.shape is recipe.shape and whole.domain is domain:
             return _MergedRecord(whole, recipe)
         strings = [parts[number][0].strings[place] for number, place in recipe.strings]
         return _MergedRecord(RecordLayout(domain, recipe.shape, strings), recipe)
+
+    def _recipe(self, parts: Sequence[_Piece]) -> _Recipe:
+        if any(overlay for _, _, overlay in parts):
+            return _make_recipe(parts)  # it depends on the names of the record's devices, too
+        shapes = tuple([(record.shape, groups) for record, groups, _ in parts])
+        recipe = self._recipes.get(shapes)
+        if recipe is None:
+            recipe = self._recipes[shapes] = _make_recipe(parts)
+        return recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,43 +188,53 @@ def without_old_groups(snapshot: Snapshot, seconds: float, merger: Merger | None
     young = snapshot.time - snapshot.sampling.times <= seconds
     if young.all():
         return snapshot
-    groups = (young << np.arange(GROUP_COUNT)).sum(axis=1).tolist()
+    groups = (young << np.arange(len(COLUMN_NAMES))).sum(axis=1).tolist()
     rows = [[Part(snapshot, position, bits)] for position, bits in enumerate(groups)]
     layout, values = (merger or Merger()).merge(snapshot.domains, rows)
     times = np.where(young, snapshot.sampling.times, np.nan)
     return Snapshot(layout, values, snapshot.time, replace(snapshot.sampling, times=times), snapshot.host_cpus)
 
 
-def _make_recipe(parts: _RecipeKey) -> _Recipe:
-    if len(parts) == 1 and parts[0][1] == ALL_GROUPS:
-        chosen = [(number, slot) for number, (shape, _) in enumerate(parts) for slot in range(len(shape))]
-    else:
-        chosen = _choose(parts)
-    keys = [parts[number][0].keys[slot] for number, slot in chosen]
-    types = bytes(parts[number][0].types[slot] for number, slot in chosen)
-    shape = Shape.of(keys, types)
-    places = [{slot: place for place, slot in enumerate(part.string_slots)} for part, _ in parts]
-    strings = [(chosen[slot][0], places[chosen[slot][0]][chosen[slot][1]]) for slot in shape.string_slots]
+def _make_recipe(parts: Sequence[_Piece]) -> _Recipe:
+    if len(parts) == 1 and parts[0][1:] == (ALL_GROUPS, False):
+        shape = parts[0][0].shape
+        return _recipe(shape, [(0, slot) for slot in range(len(shape))], parts)
+    chosen = _choose(parts)
+    types = bytes(parts[each.part][0].shape.types[each.slot] for each in chosen)
+    shape = Shape.of([each.key for each in chosen], types, bytes(each.overlaid for each in chosen))
+    return _recipe(shape, [(each.part, each.slot) for each in chosen], parts)
+
+
+def _recipe(shape: Shape, sources: Sequence[tuple[int, int]], parts: Sequence[_Piece]) -> _Recipe:
+    """`sources`: part and slot of each of the shape's slots."""
+    strings = [
+        (part, parts[part][0].shape.string_slots.index(slot))
+        for part, slot in map(sources.__getitem__, shape.string_slots)
+    ]
     return _Recipe(
         shape,
-        np.array([number for number, _ in chosen], np.int64),
-        np.array([slot for _, slot in chosen], np.int64),
+        np.array([part for part, _ in sources], np.int64),
+        np.array([slot for _, slot in sources], np.int64),
         tuple(strings),
         np.array(shape.string_slots, np.int64),
         np.arange(len(strings), dtype=np.uint64),
     )
 
 
-def _choose(parts: _RecipeKey) -> list[tuple[int, int]]:
-    """Part and slot of each key, in the order of their groups; a group that two parts have is taken from the first."""
+def _choose(parts: Sequence[_Piece]) -> list[Chosen]:
+    """The values of the record, in the order of their groups; a group that two parts have is taken from the first."""
     taken = 0
-    chosen: list[tuple[int, int, int]] = []
-    for number, (shape, groups) in enumerate(parts):
-        present = 0
-        for slot, group in enumerate(shape.groups):
-            if groups & ~taken & (1 << group):
-                chosen.append((group, number, slot))
-                present |= 1 << group
+    chosen: list[Chosen] = []
+    for number, (record, groups, overlay) in enumerate(parts):
+        shape, present = record.shape, 0
+        if overlay:
+            chosen = lay_over(chosen, [record for record, _, _ in parts], number, groups)
+            continue
+        over = shape.overlaid or bytes(len(shape))
+        for slot, (key, group, column) in enumerate(zip(shape.keys, shape.groups, shape.columns, strict=True)):
+            if groups & ~taken & (1 << column):
+                chosen.append(Chosen(key, group, number, slot, over[slot]))
+                present |= 1 << column
         taken |= present
-    chosen.sort(key=lambda each: each[0])
-    return [(number, slot) for _, number, slot in chosen]
+    chosen.sort(key=lambda each: each.group)
+    return chosen
