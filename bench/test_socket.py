@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from bench.test_collect import PATIENCE, POLLS, host  # noqa: F401  a fixture
 from domstats.errors import ReplyTooLarge
 from domstats.model.flags import StatsGroup
 from domstats.wire.bulk.decoder import ReplyDecoder
@@ -30,7 +29,8 @@ LARGEST = 16_384
 """Domains that a reply may hold."""
 SOME = StatsGroup.STATE | StatsGroup.CPU | StatsGroup.BALLOON | StatsGroup.INTERFACE
 CLIENTS, QUESTIONS = 100, 50
-PATIENT = 120.0
+PATIENCE = 120.0
+POLLS = 3
 
 
 @contextmanager
@@ -44,10 +44,10 @@ def served(uri: str, path: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=PATIENT)
+        process.communicate(timeout=PATIENCE)
 
 
-def test_virsh_domstats(benchmark: Any, host: Hypervisor) -> None:  # noqa: F811
+def test_virsh_domstats(benchmark: Any, host: Hypervisor) -> None:
     """All groups of all guests, by virsh in turn through us and from libvirtd, since the machine's pace changes."""
     path = host.run_directory / f"served-{os.getpid()}"
     uri = f"qemu+unix:///system?socket=/run/{path.name}"
@@ -64,7 +64,7 @@ def test_virsh_domstats(benchmark: Any, host: Hypervisor) -> None:  # noqa: F811
     benchmark.extra_info |= {"ours": ours, "libvirtd": theirs, "sweep": sweep(host), "guests": len(host.names())}
 
 
-def sweep(host: Hypervisor) -> float:  # noqa: F811
+def sweep(host: Hypervisor) -> float:
     """Seconds that asking all guests takes, which stands behind each of the replies."""
     began = time.monotonic()
     subprocess.run([sys.executable, "-m", "domstats", "get", "-c", host.uri, "-f", "raw"], check=True, stdout=-3)
@@ -86,7 +86,7 @@ async def asks(caller: Caller, groups: int = 0) -> tuple[float, memoryview]:
     """Seconds that the reply with these groups of all domains takes, or with everything, and the reply."""
     now = asyncio.get_running_loop().time
     began = now()
-    async with asyncio.timeout(PATIENT):
+    async with asyncio.timeout(PATIENCE):
         body = await caller.call(Procedure.CONNECT_GET_ALL_DOMAIN_STATS, [], groups, 0)
     return now() - began, body
 
