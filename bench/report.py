@@ -156,6 +156,27 @@ ROWS = (
     Row("the same, not compressed", "http_scrape[identity]", unit="ms", scale=1e3),
     Row("50 scrapers at a time, the 99th percentile of a scrape", "http_scrapers.p99", unit="ms", scale=1e3),
     Row("50 scrapers at a time, the server's CPU a scrape", "http_scrapers.cpu_a_scrape", unit="ms", scale=1e3),
+    Row(
+        "real guests, all groups, `virsh domstats`: from libvirtd / through our socket",
+        "virsh_domstats.ours",
+        "virsh_domstats.libvirtd",
+        20,
+    ),
+    Row("the sweep behind it (`domstats get`)", "virsh_domstats.sweep", unit="s"),
+    Row(
+        "16,384 simulated domains, four groups, in one reply through the socket",
+        "largest_host.reply",
+        unit="ms",
+        scale=1e3,
+    ),
+    Row("all their groups, over 32 MiB: the error", "largest_host.refused", unit="ms", scale=1e3),
+    Row("100 clients of the socket at once, p99 of a question", "many_clients.alone", unit="ms", scale=1e3),
+    Row(
+        "the same beside 20 that ask for everything and do not read, against without",
+        "many_clients.beside_slow",
+        "many_clients.alone",
+        at_most=2,
+    ),
     Row("import domstats, against python doing nothing", "import_domstats", "python_nothing"),
     Row("domstats --help, against python doing nothing", "cli_help", "python_nothing"),
 )
