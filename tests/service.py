@@ -57,7 +57,7 @@ class Service:
     async def until(self, good: Callable[[dict[str, str]], Any]) -> dict[str, str]:
         """The statuses, once they are good."""
         async with asyncio.timeout(PATIENCE):
-            while not good(found := await self.statuses()):
+            while not good(found := await self.statuses()):  # noqa: ASYNC110  it is another process
                 await asyncio.sleep(BETWEEN)
         return found
 
