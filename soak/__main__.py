@@ -9,11 +9,13 @@ import asyncio
 import sys
 import tempfile
 import time
+from asyncio.subprocess import Process
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from domstats.model.flags import NO_FILTERS, StatsGroup
 from domstats.sources.sim.source import SimSource
 from soak.clients import PATIENCE, Clients
 from soak.gauges import LEAST, Gauges
@@ -32,8 +34,7 @@ EXPECTED = ("listening at", "domains of", "a client is turned away")
 async def soak(seconds: float, folder: Path) -> bool:
     """Whether all went well."""
     happens = folder / "script.toml"
-    running = [domain.name for domain in SimSource(f"sim:///?domains={GUESTS}")._host.domains if domain.id is not None]
-    happens.write_text(script(seconds + PATIENCE, running), encoding="utf-8")
+    happens.write_text(script(seconds + PATIENCE, await running()), encoding="utf-8")
     socket, log = folder / "sock", folder / "log"
     uri = f"sim:///?domains={GUESTS}&script={happens}"
     command = ("serve", "-c", uri, "--listen", "127.0.0.1:0", "--libvirt-socket", str(socket))
@@ -41,7 +42,7 @@ async def soak(seconds: float, folder: Path) -> bool:
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "domstats", *command, stderr=said)
     errors: list[str] = []
     try:
-        clients = Clients(await listening(log), socket, GUESTS)
+        clients = Clients(await listening(log, process), socket, GUESTS)
         gauges = Gauges(process.pid)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
@@ -56,10 +57,7 @@ async def soak(seconds: float, folder: Path) -> bool:
         if process.returncode is None:
             process.terminate()
         code = await asyncio.wait_for(process.wait(), PATIENCE)
-    errors += [
-        f"it said: {line}" for line in log.read_text().splitlines() if not any(some in line for some in EXPECTED)
-    ]
-    errors += [f"it ended with {code}"] * (code != 0)
+    errors += unexpected(log) + [f"it ended with {code}"] * (code != 0)
     print("\n".join(errors[: 3 * _ERRORS_MAX]) or "nothing went wrong")
     if len(gauges.memory.samples) < LEAST:
         return False
@@ -67,12 +65,30 @@ async def soak(seconds: float, folder: Path) -> bool:
     return not errors and all(gauge.is_flat for gauge in gauges.all)
 
 
-async def listening(log: Path) -> str:
+async def listening(log: Path, process: Process) -> str:
     """Where the service is, as soon as it says so, and has asked every guest."""
     async with asyncio.timeout(PATIENCE):
-        while "are served" not in (said := log.read_text()):  # noqa: ASYNC110  another process writes it
+        while not any("are served" in line for line in lines(log)):
+            if process.returncode is not None:
+                raise RuntimeError(f"it has ended: {lines(log)}")
             await asyncio.sleep(_STARTING)
-    return next(line.split()[-1] for line in said.splitlines() if "listening at" in line)
+    return next(line.split()[-1] for line in lines(log) if "listening at" in line)
+
+
+def lines(log: Path) -> list[str]:
+    """What the service has said."""
+    return log.read_text(encoding="utf-8").splitlines()
+
+
+def unexpected(log: Path) -> list[str]:
+    """What it should not have said: exceptions, above all."""
+    return [f"it said: {line}" for line in lines(log) if not any(each in line for each in EXPECTED)]
+
+
+async def running() -> list[str]:
+    """Names of the guests that run."""
+    snapshot = await SimSource(f"sim:///?domains={GUESTS}").stats([], StatsGroup.STATE, NO_FILTERS, PATIENCE)
+    return [record.domain.name for record in snapshot if record["state"] == "running"]
 
 
 async def over_and_over(act: Callable[[], Coroutine[Any, Any, None]], errors: list[str]) -> None:
@@ -88,16 +104,16 @@ async def over_and_over(act: Callable[[], Coroutine[Any, Any, None]], errors: li
 def table(clients: Clients, gauges: Gauges, seconds: float, cpu: float) -> str:
     """What was done, and what was held."""
     times = sorted(clients.scrapes) or [0.0]
-    lines = [f"{seconds:.0f} s, {GUESTS:,} guests, {cpu / seconds:.0%} of a processor"]
-    lines += [f"  {count:9,} {what}" for what, count in sorted(clients.done.items())]
+    rows = [f"{seconds:.0f} s, {GUESTS:,} guests, {cpu / seconds:.0%} of a processor"]
+    rows += [f"  {count:9,} {what}" for what, count in sorted(clients.done.items())]
     at = {name: times[int(share * (len(times) - 1))] for name, share in (("median", 0.5), ("p99", 0.99), ("worst", 1))}
-    lines.append("  a scrape takes " + ", ".join(f"{name} {each * 1000:.0f} ms" for name, each in at.items()))
-    lines.append(f"{'':13}{'least':>9} {'most':>9} {'growth':>9} {'allowed':>9}")
+    rows.append("  a scrape takes " + ", ".join(f"{name} {each * 1000:.0f} ms" for name, each in at.items()))
+    rows.append(f"{'':13}{'least':>9} {'most':>9} {'growth':>9} {'allowed':>9}")
     for gauge in gauges.all:
         figures = (gauge.least.min(), max(gauge.samples), gauge.growth, gauge.most)
         verdict = "flat" if gauge.is_flat else "GROWS"
-        lines.append(f"{gauge.name:13}" + " ".join(f"{each:9.1f}" for each in figures) + f" {gauge.unit:4}{verdict}")
-    return "\n".join(lines)
+        rows.append(f"{gauge.name:13}" + " ".join(f"{each:9.1f}" for each in figures) + f" {gauge.unit:4}{verdict}")
+    return "\n".join(rows)
 
 
 def main(args: list[str]) -> int:
