@@ -157,6 +157,18 @@ ROWS = (
     Row("50 scrapers at a time, the 99th percentile of a scrape", "http_scrapers.p99", unit="ms", scale=1e3),
     Row("50 scrapers at a time, the server's CPU a scrape", "http_scrapers.cpu_a_scrape", unit="ms", scale=1e3),
     Row(
+        "real guests, a scrape: Debian's prometheus-libvirt-exporter, of at most 512 / ours over HTTP, of all",
+        "service_scrape.ours",
+        "service_scrape.theirs",
+        50,
+    ),
+    Row("the first of a snapshot, which renders it", "service_scrape.first", "service_scrape.theirs"),
+    Row("50 scrapers of them at a time, the 99th percentile of a scrape", "service_scrapers.p99", unit="ms", scale=1e3),
+    Row("the same, the service's CPU a scrape", "service_scrapers.cpu_a_scrape", unit="ms", scale=1e3),
+    Row("the sweep beside it", "service_sweep.sweep", unit="s"),
+    Row("seconds from one sweep to the next", "service_sweep.period", unit="s"),
+    Row("of a processor, that collecting and a stream take meanwhile", "service_sweep.cpu", unit="%", scale=100),
+    Row(
         "real guests, all groups, `virsh domstats`: from libvirtd / through our socket",
         "virsh_domstats.ours",
         "virsh_domstats.libvirtd",
