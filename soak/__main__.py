@@ -113,6 +113,8 @@ def table(clients: Clients, gauges: Gauges, seconds: float, cpu: float) -> str:
         figures = (gauge.least.min(), max(gauge.samples), gauge.growth, gauge.most)
         verdict = "flat" if gauge.is_flat else "GROWS"
         rows.append(f"{gauge.name:13}" + " ".join(f"{each:9.1f}" for each in figures) + f" {gauge.unit:4}{verdict}")
+    for gauge in gauges.all:
+        rows.append(f"{gauge.name}, the least of each part: " + " ".join(f"{each:.0f}" for each in gauge.least))
     return "\n".join(rows)
 
 
