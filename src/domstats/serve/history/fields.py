@@ -16,7 +16,7 @@ from domstats.catalog.groups import group_bits, group_of
 from domstats.errors import UsageError
 from domstats.formats.columns import column_field, columns_of, unknown
 from domstats.model.layout import RecordLayout, Shape
-from domstats.model.names import resolve
+from domstats.model.names import name_slots, resolve
 from domstats.model.params import ParamType
 from domstats.model.tables import TABLES, device_key
 
@@ -29,6 +29,12 @@ DEFAULT_FIELDS = (
 """31 series of a guest with two vCPUs, two disks and one network device."""
 FIELDS_MAX = 1000
 """How many fields may be chosen."""
+_KNOWN_MAX = 1000
+"""How many lists of series are remembered; most guests of a host share a few."""
+
+
+DERIVED, PLAIN = 0, 1
+"""The kinds of series: figures in 32 bits, and values as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,10 @@ class Series:
     name: str
     group: int
     """Index into GROUP_NAMES: series of one group are sampled together."""
+    kind: int
+    """DERIVED or PLAIN."""
     field: int
-    """Of a derived field, its place among the chosen ones; of a plain one, -1."""
+    """The field's place among the chosen ones of its kind."""
     place: int
     """Of a derived field, which of the record's devices in the table it is of; of a plain one, its slot."""
     type: int
@@ -132,17 +140,29 @@ class Fields:
         self.derived: tuple[Derived, ...] = tuple(each for each in chosen if isinstance(each, Derived))
         self.plain: tuple[Plain, ...] = tuple(each for each in chosen if isinstance(each, Plain))
 
-    def of_record(self, record: RecordLayout) -> list[Series]:
-        """What there is of them for a record; no name twice."""
+        self._known: dict[tuple[Shape, tuple[str, ...]], tuple[Series, ...]] = {}
+        """By shape and by the names of the devices."""
+
+    def of_record(self, record: RecordLayout) -> tuple[Series, ...]:
+        """What there is of them for a record, in the order of the fields; no name twice."""
+        identity = record.shape, tuple(record.strings[string] for _, _, string in name_slots(record.shape))
+        series = self._known.get(identity)
+        if series is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            series = self._known[identity] = tuple(self._series(record))
+        return series
+
+    def _series(self, record: RecordLayout) -> Iterable[Series]:
         found: dict[str, Series] = {}
         devices = _devices(record.shape)
         for number, field in enumerate(self.derived):
             for series in _derived_series(record, devices, field, number):
                 found.setdefault(series.name, series)
-        for plain in self.plain:
-            for series in _plain_series(record, devices, plain):
+        for number, plain in enumerate(self.plain):
+            for series in _plain_series(record, devices, plain, number):
                 found.setdefault(series.name, series)
-        return list(found.values())
+        return found.values()
 
 
 def _field(name: str) -> Field:
@@ -182,15 +202,16 @@ def _derived_series(record: RecordLayout, devices: _Devices, field: Derived, num
     slots = record.shape.slots
     if field.table == "domain":
         if any(_has(record.shape, devices, key) for key in field.needs):
-            yield Series(field.word, field.group, number, 0, 0)
+            yield Series(field.word, field.group, DERIVED, number, 0, 0)
         return
     prefix = TABLES[field.table][:-1]
     for entry, place in _entries(record, devices, field.table):
         if any(f"{prefix}.{entry}.{tail}" in slots for tail in field.needs):
-            yield Series(_name(record, prefix, entry, field.word), field.group, number, place, 0)
+            name = _name(record, prefix, entry, field.word)
+            yield Series(name, field.group, DERIVED, number, place, 0)
 
 
-def _plain_series(record: RecordLayout, devices: _Devices, plain: Plain) -> Iterator[Series]:
+def _plain_series(record: RecordLayout, devices: _Devices, plain: Plain, number: int) -> Iterator[Series]:
     shape = record.shape
     prefix, _, rest = plain.name.partition(".")
     mark = _MARKS.get(prefix, "")
@@ -201,14 +222,14 @@ def _plain_series(record: RecordLayout, devices: _Devices, plain: Plain) -> Iter
             slot = shape.slots.get(f"{prefix}.{entry}.{tail}")
             if slot is not None and shape.types[slot] != ParamType.STRING:
                 name = _name(record, prefix, entry, tail)
-                yield Series(name, group_of(prefix), -1, slot, shape.types[slot])
+                yield Series(name, group_of(prefix), PLAIN, number, slot, shape.types[slot])
         return
     slot = shape.slots.get(plain.name)
     if slot is None:
         found = resolve(record, plain.name)
         slot = found[0] if found is not None else None
     if slot is not None and shape.types[slot] != ParamType.STRING:
-        yield Series(plain.name, shape.groups[slot], -1, slot, shape.types[slot])
+        yield Series(plain.name, shape.groups[slot], PLAIN, number, slot, shape.types[slot])
 
 
 def _has(shape: Shape, devices: _Devices, pattern: str) -> bool:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from domstats.model.layout import Positions, RecordLayout
-from domstats.serve.history.fields import Series
+from domstats.serve.history.fields import DERIVED, PLAIN, Series
 from domstats.serve.history.rings import LANES
 from domstats.serve.history.store import Store
 
-DERIVED, PLAIN = 0, 1
-"""The stores: figures in 32 bits, and values as they are."""
 _UNUSED = -1
 
 
@@ -48,87 +46,94 @@ class Guest:
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
         self.record: RecordLayout | None = None
-        """What the tracks are for; None until there was room for all series."""
+        """The last one seen."""
+        self.placed: Sequence[Series] | None = None
+        """The series that it has and that have their lanes; None where there was no room for all of them."""
         self.gone: float | None = None
         """When it was seen to be gone, in seconds since the epoch."""
         self.pieces: tuple[Piece, Piece] = (_piece([], set()), _piece([], set()))
         self._tracks: tuple[list[Track], list[Track]] = ([], [])
 
-    def fits(self, record: RecordLayout) -> bool:
-        """Whether the tracks are as they should be for this record layout."""
-        mine = self.record
-        return mine is record or (mine is not None and mine.shape is record.shape and mine.strings == record.strings)
-
-    def place(self, record: RecordLayout, series: Sequence[Series], stores: Sequence[Store], paces: Positions) -> bool:
+    def place(self, series: Sequence[Series], stores: Sequence[Store], paces: Positions) -> bool:
         """Give each of the series a lane; those that had one keep it. Whether there was room for all of them.
 
         `paces`: for each of GROUP_NAMES, which of the stores' periods it is sampled with.
         """
         complete = True
         for kind, store in enumerate(stores):
-            now = {each.name: each for each in series if (each.field < 0) == (kind == PLAIN)}
-            kept = self._keep(kind, now)
+            now = {each.name: each for each in series if each.kind == kind}
+            placed = self._keep(kind, store, now)
+            missing: dict[int, list[Series]] = {}
             for each in now.values():
-                if each.name not in kept and not self._add(kind, store, int(paces[each.group]), each, set(now)):
-                    complete = False
+                if each.name not in placed:
+                    missing.setdefault(each.group, []).append(each)
+            for group, new in missing.items():
+                lanes = self._lanes(kind, store, group, int(paces[group]), placed)
+                complete = _fill(lanes, new, placed) and complete
         names = {each.name for each in series}
         self.pieces = (_piece(self._tracks[DERIVED], names), _piece(self._tracks[PLAIN], names))
-        self.record = record if complete else None
+        self.placed = series if complete else None
         return complete
 
-    def _keep(self, kind: int, now: dict[str, Series]) -> set[str]:
-        """The names of the series that have a lane; one whose wire type is another now has none."""
-        kept = set()
+    def _keep(self, kind: int, store: Store, now: dict[str, Series]) -> set[str]:
+        """The names of the series that have a lane; one whose wire type is another now loses it."""
+        placed = set()
         for track in self._tracks[kind]:
             for lane, old in enumerate(track.lanes):
                 new = now.get(old.name) if old is not None else None
-                if old is not None and new is not None and new.type == old.type and new.group == track.group:
+                if old is None or new is None:
+                    continue
+                if new.type == old.type:
                     track.lanes[lane] = new
-                    kept.add(new.name)
-        return kept
+                    placed.add(new.name)
+                else:
+                    track.lanes[lane] = None
+                    store.blank(track.number, lane)
+        return placed
 
-    def _add(self, kind: int, store: Store, pace: int, series: Series, now: set[str]) -> bool:
-        """A lane for a new series: an empty one, one whose series is no more, or of another track."""
-        own = [track for track in self._tracks[kind] if track.group == series.group]
-        lanes = [(track, lane) for track in own for lane in range(LANES)]
-        empty = [(track, lane) for track, lane in lanes if track.lanes[lane] is None]
-        over = [(track, lane) for track, lane in lanes if _is_over(track.lanes[lane], series, now)]
-        if empty or over:
-            track, lane = (empty or over)[0]
-            if not empty:
-                store.blank(track.number, lane)
-        else:
-            number = store.allocate(pace)
-            if number is None:
-                return False
-            track, lane = Track(number, series.group), 0
+    def _lanes(self, kind: int, store: Store, group: int, pace: int, placed: set[str]) -> Iterator[tuple[Track, int]]:
+        """Lanes for new series: empty ones, then those whose series are no more, then those of new tracks."""
+        own = [track for track in self._tracks[kind] if track.group == group]
+        for track in own:
+            yield from ((track, lane) for lane, old in enumerate(track.lanes) if old is None)
+        for track in own:
+            for lane, old in enumerate(track.lanes):
+                if old is not None and old.name not in placed:
+                    store.blank(track.number, lane)
+                    yield track, lane
+        while (number := store.allocate(pace)) is not None:
+            track = Track(number, group)
             self._tracks[kind].append(track)
-        track.lanes[lane] = series
-        return True
+            yield from ((track, lane) for lane in range(LANES))
 
     def release(self, stores: Sequence[Store]) -> None:
         """Let go of everything."""
         for tracks, store in zip(self._tracks, stores, strict=True):
             store.release([track.number for track in tracks])
             tracks.clear()
-        self.record = None
 
-    def series(self) -> Iterator[tuple[str, int, Track, int]]:
-        """Each series that has a lane: its name, its store, its track and its lane."""
-        for kind, tracks in enumerate(self._tracks):
-            for track in tracks:
-                for lane, series in enumerate(track.lanes):
-                    if series is not None:
-                        yield series.name, kind, track, lane
-
-    def tracks(self, kind: int) -> Iterable[int]:
-        """The numbers of its tracks in a store."""
-        return [track.number for track in self._tracks[kind]]
+    def series(self) -> list[tuple[Series, int, int]]:
+        """Each series that has a lane, its track and its lane; in the order of the fields."""
+        found = [
+            (series, track.number, lane)
+            for tracks in self._tracks
+            for track in tracks
+            for lane, series in enumerate(track.lanes)
+            if series is not None
+        ]
+        return sorted(found, key=lambda each: (each[0].kind, each[0].field, each[0].place))
 
 
-def _is_over(old: Series | None, new: Series, now: set[str]) -> bool:
-    """Whether a lane's series is no more, or is what the new one is but for its type."""
-    return old is not None and (old.name not in now or old.name == new.name)
+def _fill(lanes: Iterator[tuple[Track, int]], new: Sequence[Series], placed: set[str]) -> bool:
+    """Give each of the series one of the lanes; whether there were enough."""
+    for series in new:
+        place = next(lanes, None)
+        if place is None:
+            return False
+        track, lane = place
+        track.lanes[lane] = series
+        placed.add(series.name)
+    return True
 
 
 def _piece(tracks: Sequence[Track], names: set[str]) -> Piece:

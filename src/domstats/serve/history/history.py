@@ -16,13 +16,13 @@ import numpy.typing as npt
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.errors import UnknownDomain, UsageError
 from domstats.model.columns import DTYPES
-from domstats.model.layout import DomainKey, Positions, RecordLayout
+from domstats.model.layout import DomainKey, Positions
 from domstats.model.params import ParamType
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
-from domstats.serve.history.fields import DEFAULT_FIELDS, Fields
+from domstats.serve.history.fields import DEFAULT_FIELDS, DERIVED, PLAIN, Fields, Series
 from domstats.serve.history.figures import numbers, offsets
-from domstats.serve.history.guests import DERIVED, PLAIN, Guest
+from domstats.serve.history.guests import Guest
 from domstats.serve.history.rings import FIGURES, FULL, LANES, LEAST_PERIOD, SECONDS, STEP, VALUES, Times
 from domstats.serve.history.store import Room
 
@@ -151,7 +151,7 @@ class History:
 
     def fields(self, uuid: str) -> list[str]:
         """The names of a guest's series, those of devices that were detached included. Raises UnknownDomain."""
-        return [name for name, _, _, _ in self._guest(uuid).series()]
+        return [series.name for series, _, _ in self._guest(uuid).series()]
 
     def series(self, uuid: str, names: Iterable[str], seconds: float = SECONDS) -> dict[str, Points]:
         """The points of these series of a guest, of the last so many seconds before the last snapshot.
@@ -161,14 +161,13 @@ class History:
         asked, since = set(names), self.time - min(seconds, SECONDS)
         read: dict[tuple[int, int], tuple[Times, Any]] = {}
         found = {}
-        for name, kind, track, lane in self._guest(uuid).series():
-            if name in asked:
-                if (kind, track.number) not in read:
-                    times, values = self._room.stores[kind].read(track.number)
-                    read[kind, track.number] = times[times >= since], values[times >= since]
-                series = track.lanes[lane]
-                wire_type = series.type if series is not None else 0
-                found[name] = _points(*read[kind, track.number], lane, wire_type)
+        for series, track, lane in self._guest(uuid).series():
+            if series.name in asked:
+                kind = series.kind
+                if (kind, track) not in read:
+                    times, values = self._room.stores[kind].read(track)
+                    read[kind, track] = times[times >= since], values[times >= since]
+                found[series.name] = _points(*read[kind, track], lane, series.type)
         return found
 
     def kept(self) -> Kept:
@@ -207,14 +206,16 @@ class History:
             guest = self._guests.get(uuid) or self._guests.setdefault(uuid, Guest(uuid))
             guest.gone = None
             record = snapshot.layout.records[position]
-            if not guest.fits(record):
-                self._place(guest, record)
+            if guest.record is not record or guest.placed is None:
+                guest.record = record
+                self._place(guest, self._fields.of_record(record))
         return tuple(_gather(snapshot, self._fields, self._guests, there, kind) for kind in (DERIVED, PLAIN))
 
-    def _place(self, guest: Guest, record: RecordLayout) -> None:
-        series = self._fields.of_record(record)
+    def _place(self, guest: Guest, series: Sequence[Series]) -> None:
+        if guest.placed == series:
+            return
         self._unplaced.discard(guest.uuid)
-        while not guest.place(record, series, self._room.stores, self._paces):
+        while not guest.place(series, self._room.stores, self._paces):
             if not self._forget_one():
                 self._unplaced.add(guest.uuid)
                 self._room.squeeze()
