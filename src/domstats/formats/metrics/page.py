@@ -1,6 +1,6 @@
 """The lines of all domains, family by family as the formats want them, with blanks where the numbers will stand.
 
-What is worked out for a layout is kept with it, for the last options: the text, where in it every number ends, and
+What is worked out for a layout is kept with it, for the last few options: the text, where in it every number ends, and
 where the lines of one group of one domain are. A domain that changes costs its own lines; putting the page together is
 moving bytes.
 """
@@ -24,6 +24,8 @@ from domstats.formats.metrics.writing import Writing
 from domstats.model.domain import Domain
 from domstats.model.layout import Layout, Positions
 
+PAGES_MAX = 3
+"""Pages of a layout that are kept: scrapers ask in turn, each with filters of its own."""
 _NEVER_DROPPED = 0
 """The first part of such a family's order."""
 
@@ -47,13 +49,13 @@ class Page:
     words: Places
     """Of the words of each state; `values` is the position of the record."""
     starts: Positions
-    """Of each fragment, the lines of one family of one record: where it begins in the page,"""
+    """Of each fragment, lines of one family of one record: where it begins in the page,"""
     lengths: Positions
     """its bytes,"""
     records: Positions
     """the record's position,"""
-    groups: Positions
-    """and the group the values are of: an index into GROUP_NAMES, or ALWAYS."""
+    columns: Positions
+    """and where the sampling has the values' time: an index into COLUMN_NAMES, or ALWAYS."""
     dropped: tuple[int, ...]
     """Series left out to keep to the limit, for each of GROUP_NAMES."""
 
@@ -78,15 +80,16 @@ class _Fragments:
 
 
 def page_of(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: MetricsOptions, dialect: Dialect) -> Page:
-    """The page of those of a layout's records that are chosen, or of all; kept for the last choice and options."""
-    name = ("metrics", dialect.name)
+    """The page of those of a layout's records that are chosen, or of all; the last few pages are kept."""
     # What is left out at each rendering anew makes no other page.
     options = replace(options, max_age=None, states=())
-    choice = None if chosen is None else chosen.tobytes()
-    kept: tuple[MetricsOptions, bytes | None, Page] | None = layout.derived.get(name)
-    if kept is None or kept[0] != options or kept[1] != choice:
-        kept = layout.derived[name] = (options, choice, _make(layout, chosen, options, dialect))
-    return kept[2]
+    what = (options, None if chosen is None else chosen.tobytes())
+    pages: dict[tuple[MetricsOptions, bytes | None], Page] = layout.derived.setdefault(("metrics", dialect.name), {})
+    page = pages.pop(what, None)
+    pages[what] = page = page or _make(layout, chosen, options, dialect)
+    while len(pages) > PAGES_MAX:
+        del pages[next(iter(pages))]  # the one that nobody has asked for the longest
+    return page
 
 
 def fits(domain: Domain, patterns: Sequence[str]) -> bool:
@@ -103,25 +106,32 @@ def _make(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: Metrics
     starts = [np.full(part.lengths.shape, -1, np.int64) for part in parts]
     empty = np.empty(0, np.int64)
     found: list[tuple[Positions, ...]] = [(empty, empty, empty, empty)]
-    numbers = [{family: number for number, family in enumerate(part.plan.families)} for part in parts]
+    numbers = [_numbers(part.plan) for part in parts]
     columns = [list(zip(*part.texts, strict=True)) for part in parts]
     at = 0
     for family in kept:
         pieces.append(dialect.header(family))
         at += len(pieces[-1])
         for part, begins, number, column in zip(parts, starts, numbers, columns, strict=True):
-            fragment = number.get(family)
-            if fragment is None:
-                continue
-            pieces += column[fragment]
-            lengths = part.lengths[:, fragment]
-            ends = at + np.cumsum(lengths)
-            begins[:, fragment] = ends - lengths
-            at = int(ends[-1])
-            found.append((begins[:, fragment], lengths, part.positions, np.full(len(lengths), family.group)))
+            for fragment in number.get(family, ()):
+                pieces += column[fragment]
+                lengths = part.lengths[:, fragment]
+                ends = at + np.cumsum(lengths)
+                begins[:, fragment] = ends - lengths
+                at = int(ends[-1])
+                of_column = np.full(len(lengths), part.plan.columns[fragment])
+                found.append((begins[:, fragment], lengths, part.positions, of_column))
     places, words = _places(layout, parts, starts)
-    begin, length, record, group = (np.concatenate(each) for each in zip(*found, strict=True))
-    return Page(b"".join(pieces), places, words, begin, length, record, group, dropped)
+    begin, length, record, column_of = (np.concatenate(each) for each in zip(*found, strict=True))
+    return Page(b"".join(pieces), places, words, begin, length, record, column_of, dropped)
+
+
+def _numbers(plan: Plan) -> dict[Family, list[int]]:
+    """The fragments of each family."""
+    found: dict[Family, list[int]] = {}
+    for number, family in enumerate(plan.families):
+        found.setdefault(family, []).append(number)
+    return found
 
 
 def _fragments(
