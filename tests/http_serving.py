@@ -89,8 +89,11 @@ class Serving:
 async def http_serving(
     uri: str, *, max_age: float | None = None, swept: bool = True, plan: dict[str, float] | None = None, **options: Any
 ) -> AsyncIterator[Serving]:
-    """A server over that host, for as long as the block lasts; `options`: of HttpOptions."""
-    async with domstats.collect(uri, plan=plan) as collector:
+    """A server over that host, for as long as the block lasts.
+
+    `plan`: periods of the groups that are collected; all, as usual, when None. `options`: of HttpOptions.
+    """
+    async with domstats.collect(uri, plan, plan=plan) as collector:
         server = http_server(collector, HttpOptions(**({"listen": HERE} | options)), max_age)
         await server.start()
         try:
