@@ -9,6 +9,7 @@ workers     the threads that render, and what they have rendered
 query       reading a request's parameters
 negotiation which of several forms a client wants
 metrics     /metrics
+sending     sending long answers
 stats       /v1/stats, /v1/stats/DOMAIN, /v1/fields
 stream      /v1/stream
 channel     what a stream says, worked out once for all who want the same
