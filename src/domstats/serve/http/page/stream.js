@@ -1,0 +1,65 @@
+// The server's stream of events: one full event, then what has changed. After an event that is missing, an error or a
+// silence it is opened anew, and the server begins with a full event again. The browser's own reconnecting is not used:
+// a server that was started anew counts its events from the beginning, so its numbers say nothing of the ones before.
+
+const RETRY = [500, 1000, 2000, 5000]; // milliseconds
+const SILENCE = 15; // seconds; at least so many periods of the host:
+const PERIODS = 5;
+
+export class Stream {
+  // `on`: full(event), change(event) and state("live" | "connecting" | "reconnecting").
+  constructor(url, on) {
+    this.url = url;
+    this.on = on;
+    this.source = null;
+    this.timer = 0;
+    this.sequence = null;
+    this.failures = 0;
+    this.patience = SILENCE;
+  }
+
+  open() {
+    this.on.state(this.sequence === null && !this.failures ? "connecting" : "reconnecting");
+    this.source?.close();
+    this.source = new EventSource(this.url);
+    this.source.addEventListener("full", (message) => this.#full(JSON.parse(message.data)));
+    this.source.addEventListener("change", (message) => this.#change(JSON.parse(message.data)));
+    this.source.addEventListener("error", () => this.#again());
+    this.#listen();
+  }
+
+  #full(event) {
+    this.failures = 0;
+    this.#arrived(event);
+    this.on.full(event);
+  }
+
+  #change(event) {
+    if (this.sequence === null || event.sequence !== this.sequence + 1) {
+      this.#again();
+      return;
+    }
+    this.#arrived(event);
+    this.on.change(event);
+  }
+
+  #arrived(event) {
+    this.sequence = event.sequence;
+    this.patience = Math.max(SILENCE, PERIODS * (event.host?.period ?? 0));
+    this.on.state("live");
+    this.#listen();
+  }
+
+  #listen() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#again(), this.patience * 1000);
+  }
+
+  #again() {
+    this.source.close();
+    this.on.state("reconnecting");
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.open(), RETRY[Math.min(this.failures, RETRY.length - 1)]);
+    this.failures += 1;
+  }
+}
