@@ -37,12 +37,33 @@ export class Chart {
     this.legend = lines.map((line, number) => legendEntry(caption, line.label, number));
     room.append(this.box);
     this.plot = new uPlot(this.#options(), this.#empty(), this.box);
+    this.seen = false;
+    this.draw = () => {};
     this.sizes = new ResizeObserver(() => this.#size());
     this.sizes.observe(this.box);
+    this.sights = new IntersectionObserver((changes) => this.#sight(changes.at(-1).isIntersecting));
+    this.sights.observe(this.box);
   }
 
-  // Draw these series, as History has them, from and to these times.
+  // Show these series, as History has them, from and to these times; drawn when the chart can be seen.
   show(series, from, to) {
+    this.draw = () => this.#draw(series, from, to);
+    if (this.seen) this.draw();
+  }
+
+  remove() {
+    this.sizes.disconnect();
+    this.sights.disconnect();
+    this.plot.destroy();
+    this.box.remove();
+  }
+
+  #sight(seen) {
+    if (seen && !this.seen) this.draw();
+    this.seen = seen;
+  }
+
+  #draw(series, from, to) {
     this.span = [from, to];
     const tables = this.lines.map((line) => {
       const points = series.get(line.field);
@@ -50,12 +71,6 @@ export class Chart {
     });
     this.plot.setData(tables.some(([times]) => times.length) ? this.uPlot.join(tables) : this.#empty());
     this.#say();
-  }
-
-  remove() {
-    this.sizes.disconnect();
-    this.plot.destroy();
-    this.box.remove();
   }
 
   #empty() {
@@ -71,7 +86,7 @@ export class Chart {
     const faint = colour(this.box, "--line");
     const text = colour(this.box, "--faint");
     const axis = { stroke: text, grid: { stroke: faint, width: 1 }, ticks: { show: false }, font: "11px system-ui" };
-    const write = (plot, values) => values.map((value) => this.unit.write(value));
+    const write = (plot, values) => values.map((value) => this.unit.write(value).replace(/\.0(?= |$)/, ""));
     return {
       width: this.box.clientWidth || 320,
       height: HEIGHT,
@@ -80,7 +95,7 @@ export class Chart {
       scales: { x: { range: () => this.span }, y: { range: (plot, low, high) => [0, this.#top(high)] } },
       axes: [
         { ...axis, size: 24, space: 70, values: clockTicks },
-        { ...axis, size: 64, space: 28, values: write, ...(this.unit.binary ? { incrs: POWERS_OF_TWO } : {}) },
+        { ...axis, size: 64, space: 24, values: write, ...(this.unit.binary ? { incrs: POWERS_OF_TWO } : {}) },
       ],
       series: [{}, ...this.lines.map((_, number) => this.#line(number))],
       hooks: { setCursor: [() => this.#say()] },
@@ -89,7 +104,7 @@ export class Chart {
 
   #line(number) {
     const stroke = getComputedStyle(this.legend[number].swatch).color;
-    return { stroke, width: 1.5, points: { show: false }, fill: this.lines.length === 1 ? faded(stroke) : undefined };
+    return { stroke, width: this.lines.length > 4 ? 1 : 1.5, points: { show: false }, fill: this.lines.length === 1 ? faded(stroke) : undefined };
   }
 
   #top(high) {

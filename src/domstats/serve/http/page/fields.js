@@ -1,54 +1,57 @@
-// Which fields of the history are drawn in which chart.
+// Which fields of the history are drawn in which chart. A device's field is named vcpu.0.steal, block[vda].read or, of
+// a device without a name, block.0.read; the name ends at the last bracket.
 
 import { bytes, tenths, visible } from "./format.js";
 
+const LINES_MAX = 64; // of one chart; its title says when there are more
+
 const whole = (value) => String(Math.round(value));
-const PERCENT = { write: (value) => `${tenths(value.toFixed(2))} %`, top: 10 };
+const small = (value) => (value < 100 ? tenths(value.toFixed(3)) : whole(value));
+// How a value is written, whether it is scaled by 1024, and how high the axis is at least.
+const PERCENT = { write: (value) => `${small(value)} %`, top: 10 };
 const BYTES = { write: (value) => bytes(whole(value)), binary: true, top: 1024 };
 const RATE = { write: (value) => `${bytes(whole(value))}/s`, binary: true, top: 1024 };
-const REQUESTS = { write: (value) => `${value < 10 ? tenths(value.toFixed(2)) : whole(value)} /s`, top: 10 };
-const SECONDS = { write: (value) => `${tenths((1000 * value).toFixed(3))} ms`, top: 0.001 };
+const REQUESTS = { write: (value) => `${small(value)} /s`, top: 10 };
+const TIME = { write: (value) => `${small(value * 1000)} ms`, top: 0.001 };
 
-// Title, unit, and the fields: a name, or a pattern whose first group tells one line from another.
+// Title, unit, and for each kind of line: what its label begins with, the field, and for devices the kind of device. A
+// chart that only tells apart what an earlier one adds up is left out where there is but one device.
 const CHARTS = [
-  ["CPU", PERCENT, [["cpu", "of one CPU"]]],
-  ["vCPUs", PERCENT, [[/^vcpu[.[](.+?)\]?\.(?:cpu|time)$/, "vCPU "]]],
-  ["Contention", PERCENT, [["steal", "steal"], ["wait", "wait"], [/^vcpu[.[](.+?)\]?\.(?:steal|delay)$/, "vCPU "]]],
-  ["Memory", BYTES, [["mem", "used"], ["total", "total"]]],
-  ["Disks", RATE, [["read", "read"], ["write", "write"]]],
+  ["CPU", PERCENT, [["of one CPU", "cpu"], ["of its vCPUs", "cpu-guest"]]],
+  ["vCPUs", PERCENT, [["vCPU", "cpu", "vcpu"]]],
+  ["Contention", PERCENT, [["steal", "steal"], ["wait, vCPU", "wait", "vcpu"]]],
+  ["Steal by vCPU", PERCENT, [["vCPU", "steal", "vcpu"]], "apart"],
+  ["Memory", BYTES, [["used", "mem"], ["total", "total"]]],
+  ["Disks", RATE, [["read", "read"], ["written", "write"]]],
+  ["Read by disk", RATE, [["", "read", "block"]], "apart"],
+  ["Written by disk", RATE, [["", "write", "block"]], "apart"],
   ["Disk requests", REQUESTS, [["reads", "reads"], ["writes", "writes"]]],
-  ["Network", RATE, [["rx", "received"], ["tx", "sent"]]],
+  ["Time of a request", TIME, [["read", "rd-time", "block"], ["write", "wr-time", "block"]]],
+  ["Network", RATE, [["received", "rx"], ["sent", "tx"]]],
+  ["Received by interface", RATE, [["", "rx", "net"]], "apart"],
+  ["Sent by interface", RATE, [["", "tx", "net"]], "apart"],
 ];
 
 // The charts for a guest of which these fields are kept: { title, unit, lines: [{ field, label }] }.
 export function chartsOf(fields) {
-  const known = new Set(fields);
-  const made = CHARTS.map(([title, unit, wanted]) => ({ title, unit, lines: wanted.flatMap((one) => found(one, known)) }));
-  return [...made.filter((chart) => chart.lines.length), ...deviceCharts(fields)];
-}
-
-function found([what, label], known) {
-  if (typeof what === "string") return known.has(what) ? [{ field: what, label }] : [];
-  const lines = [];
-  for (const field of known) {
-    const match = what.exec(field);
-    if (match) lines.push({ field, label: label + visible(match[1], 40) });
+  const devices = fields.map(deviceField).filter(Boolean);
+  const made = [];
+  for (const [title, unit, kinds, apart] of CHARTS) {
+    const lines = kinds.flatMap((kind) => linesOf(kind, fields, devices));
+    if (lines.length <= (apart ? 1 : 0)) continue;
+    const told = lines.length > LINES_MAX ? `${title} (${LINES_MAX} of ${lines.length})` : title;
+    made.push({ title: told, unit, lines: lines.slice(0, LINES_MAX) });
   }
-  return lines;
+  return made;
 }
 
-// A chart for each disk and each interface.
-function deviceCharts(fields) {
-  const made = new Map();
-  for (const field of fields) {
-    const match = /^(block|net)[.[](.+?)\]?\.(rd|wr|read|write|rx|tx)(?:\.bytes)?$/.exec(field);
-    if (!match) continue;
-    const title = `${match[1] === "block" ? "Disk" : "Interface"} ${visible(match[2], 40)}`;
-    if (!made.has(title)) made.set(title, { title, unit: RATE, lines: [] });
-    made.get(title).lines.push({ field, label: LABELS[match[3]] });
-  }
-  return [...made.values()];
+function linesOf([label, tail, kind], fields, devices) {
+  if (!kind) return fields.includes(tail) ? [{ field: tail, label }] : [];
+  const found = devices.filter((device) => device.kind === kind && device.tail === tail);
+  return found.map(({ field, name }) => ({ field, label: `${label} ${visible(name, 40)}`.trim() }));
 }
 
-const LABELS = { rd: "read", read: "read", wr: "write", write: "write", rx: "received", tx: "sent" };
-export const UNITS = { PERCENT, BYTES, RATE, REQUESTS, SECONDS };
+function deviceField(field) {
+  const match = /^(vcpu|block|net)(?:\[(.*)\]|\.(\d+))\.([a-z-]+)$/s.exec(field);
+  return match && { field, kind: match[1], name: match[2] ?? match[3], tail: match[4] };
+}

@@ -26,9 +26,9 @@ export class History {
     }
   }
 
-  // Add what an event of the stream says of the guest now.
+  // Add what an event of the stream says that is new.
   add(time, values) {
-    for (const [field, text] of values) {
+    for (const [field, text] of Object.entries(values)) {
       const value = approximate(text);
       if (Number.isNaN(value)) continue;
       if (!this.series.has(field)) this.series.set(field, { times: [], values: [] });

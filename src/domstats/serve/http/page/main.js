@@ -77,8 +77,7 @@ function happened(event, take) {
   const first = Number.isNaN(guests.time);
   take.call(guests, event);
   show();
-  const mine = event.domains.some((record) => record.uuid === panel.guest?.uuid && record.values);
-  panel.show(guests, mine);
+  panel.show(guests, event.domains.find((record) => record.uuid === panel.guest?.uuid)?.values);
   if (first) follow();
 }
 

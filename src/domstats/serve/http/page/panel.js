@@ -32,7 +32,7 @@ export class Panel {
     this.history = new History(guest.uuid);
     this.box.hidden = false;
     this.box.scrollTop = 0;
-    this.show(guests, true);
+    this.show(guests, Object.fromEntries(guest.values));
     this.#load();
   }
 
@@ -43,8 +43,8 @@ export class Panel {
     this.box.hidden = true;
   }
 
-  // Show the guest as it is now; `sampled`: whether the event was about it.
-  show(guests, sampled) {
+  // Show the guest as it is now; `values`: what an event says that is new.
+  show(guests, values) {
     if (!this.guest) return;
     const now = guests.now();
     this.now = () => guests.now();
@@ -61,7 +61,7 @@ export class Panel {
       if (cell.textContent !== text) cell.textContent = text;
       cell.parentElement.title = column.title?.(this.guest) ?? "";
     }
-    if (sampled && here && this.guest.status !== "blocked") this.history.add(guests.time, this.guest.values);
+    if (values) this.history.add(guests.time, values);
     this.#draw();
   }
 

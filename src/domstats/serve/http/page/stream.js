@@ -1,6 +1,7 @@
-// The server's stream of events: one full event, then what has changed. After an event that is missing, an error or a
-// silence it is opened anew, and the server begins with a full event again. The browser's own reconnecting is not used:
-// a server that was started anew counts its events from the beginning, so its numbers say nothing of the ones before.
+// The server's stream of events: one full event, then what has changed since the event before; who reads slowly gets
+// several changes as one. After an error, a silence, or an event that cannot follow the one before, it is opened anew, and
+// the server begins with a full event again. The browser's own reconnecting is not used: a server that was started anew
+// counts its events from the beginning, so its numbers say nothing of the ones before.
 
 const RETRY = [500, 1000, 2000, 5000]; // milliseconds
 const SILENCE = 15; // seconds; at least so many periods of the host:
@@ -13,14 +14,15 @@ export class Stream {
     this.on = on;
     this.source = null;
     this.timer = 0;
-    this.sequence = null;
+    this.sequence = null; // of the last event
+    this.begun = false; // whether there was a full event since it was opened
     this.failures = 0;
     this.patience = SILENCE;
   }
 
   open() {
     this.on.state(this.sequence === null && !this.failures ? "connecting" : "reconnecting");
-    this.source?.close();
+    this.begun = false;
     this.source = new EventSource(this.url);
     this.source.addEventListener("full", (message) => this.#full(JSON.parse(message.data)));
     this.source.addEventListener("change", (message) => this.#change(JSON.parse(message.data)));
@@ -30,17 +32,16 @@ export class Stream {
 
   #full(event) {
     this.failures = 0;
+    this.begun = true;
     this.#arrived(event);
     this.on.full(event);
   }
 
   #change(event) {
-    if (this.sequence === null || event.sequence !== this.sequence + 1) {
-      this.#again();
-      return;
-    }
-    this.#arrived(event);
-    this.on.change(event);
+    if (this.begun && event.sequence > this.sequence) {
+      this.#arrived(event);
+      this.on.change(event);
+    } else this.#again();
   }
 
   #arrived(event) {
