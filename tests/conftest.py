@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 
 pytest.register_assert_rewrite("against_libvirt", "command")
-pytest_plugins = ["fix_libvirtd", "fix_prometheus", "comparison"]
+pytest_plugins = ["fix_libvirtd", "fix_prometheus", "fix_browser", "comparison"]
 
 settings.register_profile("domstats", deadline=None)
 settings.load_profile("domstats")

@@ -12,15 +12,16 @@ const PERCENT = { write: (value) => `${small(value)} %`, top: 10 };
 const BYTES = { write: (value) => bytes(whole(value)), binary: true, top: 1024 };
 const RATE = { write: (value) => `${bytes(whole(value))}/s`, binary: true, top: 1024 };
 const REQUESTS = { write: (value) => `${small(value)} /s`, top: 10 };
-const TIME = { write: (value) => `${small(value * 1000)} ms`, top: 0.001 };
+const TIME = { write: (nanoseconds) => `${small(nanoseconds / 1e6)} ms`, top: 1e6 };
 
 // Title, unit, and for each kind of line: what its label begins with, the field, and for devices the kind of device. A
 // chart that only tells apart what an earlier one adds up is left out where there is but one device.
 const CHARTS = [
-  ["CPU", PERCENT, [["of one CPU", "cpu"], ["of its vCPUs", "cpu-guest"]]],
-  ["vCPUs", PERCENT, [["vCPU", "cpu", "vcpu"]]],
-  ["Contention", PERCENT, [["steal", "steal"], ["wait, vCPU", "wait", "vcpu"]]],
+  ["CPU", PERCENT, [["of one CPU", "cpu"]]],
+  ["vCPUs", PERCENT, [["all", "cpu-guest"], ["vCPU", "cpu", "vcpu"]]],
+  ["Contention", PERCENT, [["steal", "steal"]]],
   ["Steal by vCPU", PERCENT, [["vCPU", "steal", "vcpu"]], "apart"],
+  ["Wait by vCPU", PERCENT, [["vCPU", "wait", "vcpu"]]],
   ["Memory", BYTES, [["used", "mem"], ["total", "total"]]],
   ["Disks", RATE, [["read", "read"], ["written", "write"]]],
   ["Read by disk", RATE, [["", "read", "block"]], "apart"],

@@ -1,7 +1,7 @@
 // The server's stream of events: one full event, then what has changed since the event before; who reads slowly gets
 // several changes as one. After an error, a silence, or an event that cannot follow the one before, it is opened anew, and
-// the server begins with a full event again. The browser's own reconnecting is not used: a server that was started anew
-// counts its events from the beginning, so its numbers say nothing of the ones before.
+// the server begins with a full event again. The browser's own reconnecting is not used, as it gives up for good when
+// it meets an answer that is an error.
 
 const RETRY = [500, 1000, 2000, 5000]; // milliseconds
 const SILENCE = 15; // seconds; at least so many periods of the host:
