@@ -28,7 +28,7 @@ VERBS = {
     "convert": "Print what a file holds in another format.",
     "fields": "Say what each statistic is: its type, unit, kind, the libvirt release that brought it, and its meaning.",
     "get": "Print the statistics of domains.",
-    "serve": "Answer libvirt's own clients (virsh, exporters, ...) from what is known of a host, read-only.",
+    "serve": "Serve what is known of a host, read-only: over HTTP, and to libvirt's own clients (virsh, ...).",
     "watch": "Print the statistics of domains again and again, or what happens to them.",
 }
 """The verbs and the first sentence of their help, which the list of verbs shows without importing them."""

@@ -1,4 +1,4 @@
-"""`domstats serve`: collects from a host and answers libvirt's own clients from what it knows, until it is to end."""
+"""`domstats serve`: collects from a host and serves what it knows, over HTTP and to libvirt's clients."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ import click
 
 from domstats.cli.console import Exit, say
 from domstats.cli.options import finite, host_option
+from domstats.errors import UsageError
 
 if TYPE_CHECKING:
     from domstats.collector.collector import Collector
+    from domstats.serve.http.options import HttpOptions
+    from domstats.serve.http.server import HttpServer
     from domstats.serve.life import Part
     from domstats.serve.sockets import Listening
 
@@ -37,6 +40,7 @@ class _Serving:
     group: str | None
     max_age: float | None
     max_clients: int
+    http: HttpOptions | None
 
 
 class _Mode(click.ParamType[int]):
@@ -55,6 +59,27 @@ class _Mode(click.ParamType[int]):
 
 @click.command("serve")
 @host_option
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Where to answer over HTTP: metrics, statistics, a page for a browser. 127.0.0.1:9177, or [::1]:9177.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="HTTP: answer only who knows the token in this file.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="HTTP: TLS, with the certificate in this file.",
+)
+@click.option(
+    "--key", type=click.Path(path_type=Path), metavar="FILE", help="HTTP: its key, where that is in a file of its own."
+)
 @click.option(
     "--libvirt-socket",
     "path",
@@ -83,6 +108,10 @@ class _Mode(click.ParamType[int]):
 @click.option("-v", "--verbose", is_flag=True, help="Say who connects.")
 def command(
     uri: str | None,
+    listen: tuple[str, ...],
+    token_file: Path | None,
+    certificate: Path | None,
+    key: Path | None,
     path: Path | None,
     mode: int,
     group: str | None,
@@ -90,13 +119,14 @@ def command(
     max_clients: int,
     verbose: bool,
 ) -> int:
-    """Answer libvirt's own clients (virsh, exporters, ...) from what is known of a host, read-only.
+    """Serve what is known of a host, read-only: over HTTP, and to libvirt's own clients (virsh, ...).
 
     The host is asked by a plan, however many clients ask here; a guest that hangs holds up none of them. Ends with
     Ctrl-C, or SIGTERM.
     """
     logging.basicConfig(format="domstats: %(message)s", level=logging.INFO if verbose else logging.WARNING)
-    asyncio.run(_serve(_Serving(uri, path, mode, group, max_age, max_clients)))
+    http = _http_options(listen, token_file, certificate, key)
+    asyncio.run(_serve(_Serving(uri, path, mode, group, max_age, max_clients, http)))
     return Exit.COMPLETE
 
 
@@ -109,14 +139,56 @@ async def _serve(serving: _Serving) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     passed = passed_sockets(os.environ)
-    if not passed and serving.path is None:
-        raise click.UsageError("there is nothing to serve: give --libvirt-socket PATH")
+    if not passed and serving.path is None and serving.http is None:
+        raise click.UsageError("there is nothing to serve: give --listen HOST:PORT, --libvirt-socket PATH, or both")
     async with collect(serving.uri, deadline=DEADLINE) as collector:
         await live(_parts(serving, collector, passed), _until(ended), _collecting(collector))
 
 
+def _http_options(
+    listen: Sequence[str], token_file: Path | None, certificate: Path | None, key: Path | None
+) -> HttpOptions | None:
+    """What the HTTP server is told; None where there is to be none. Raises click.UsageError."""
+    if not listen:
+        if token_file or certificate or key:
+            raise click.UsageError("--token-file, --certificate and --key are for HTTP: give --listen HOST:PORT, too")
+        return None
+    from domstats.serve.http.options import HttpOptions, address, token_in
+
+    try:
+        token = None if token_file is None else token_in(token_file)
+        return HttpOptions(tuple(map(address, listen)), certificate, key, token)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+
+
 def _parts(serving: _Serving, collector: Collector, passed: Sequence[Listening]) -> list[Part]:
     """All that serves."""
+    parts: list[Part] = []
+    if passed or serving.path is not None:
+        parts.append(_libvirt(serving, collector, passed))
+    if serving.http is not None:
+        from domstats.serve.http import http_server
+
+        parts.append(_Announced(http_server(collector, serving.http, serving.max_age)))
+    return parts
+
+
+class _Announced:
+    """An HTTP server that says where it is."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self.stop = server.stop
+
+    async def start(self) -> None:
+        await self._server.start()
+        for url in self._server.urls:
+            say(f"listening at {url}")
+
+
+def _libvirt(serving: _Serving, collector: Collector, passed: Sequence[Listening]) -> Part:
+    """What serves libvirt's clients."""
     from domstats.serve.libvirt.server import LibvirtServer
     from domstats.serve.sockets import listen
 
@@ -124,7 +196,7 @@ def _parts(serving: _Serving, collector: Collector, passed: Sequence[Listening])
         made = [] if serving.path is None else [listen(serving.path, serving.mode, serving.group)]
         return [*passed, *made]
 
-    return [LibvirtServer(collector, sockets, max_age=serving.max_age, max_clients=serving.max_clients)]
+    return LibvirtServer(collector, sockets, max_age=serving.max_age, max_clients=serving.max_clients)
 
 
 async def _until(ended: asyncio.Event) -> None:

@@ -1,0 +1,40 @@
+"""An HTTP server for programs and people: metrics, statistics in every format, what changes as it changes, a page.
+
+options     what it may be told
+server      the server as a part of a process: it listens, and has routes
+connection  one client: how long it may take, and what becomes of what is no HTTP
+guard       what holds for every request: who may ask, what an error looks like, what a browser may do with an answer
+latest      the collector's snapshots, numbered
+workers     the threads that render, and what they have rendered
+query       reading a request's parameters
+negotiation which of several forms a client wants
+metrics     /metrics
+stats       /v1/stats, /v1/stats/DOMAIN, /v1/fields
+stream      /v1/stream
+channel     what a stream says, worked out once for all who want the same
+rows        a domain's row in it
+files       the page
+health      /healthz, /readyz
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domstats.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from domstats.collector.collector import Collector
+    from domstats.serve.http.options import HttpOptions
+    from domstats.serve.http.server import HttpServer
+
+
+def http_server(collector: Collector, options: HttpOptions, max_age: float | None = None) -> HttpServer:
+    """A server of what that collector knows; `max_age`: as of server.HttpServer. Raises MissingExtra."""
+    try:
+        import aiohttp  # noqa: F401
+    except ImportError:
+        raise MissingExtra("aiohttp", "http") from None
+    from domstats.serve.http.server import HttpServer
+
+    return HttpServer(collector, options, max_age)

@@ -1,0 +1,188 @@
+"""What a stream says, worked out once for all who want the same columns.
+
+A channel keeps the rows of the latest snapshot and, for each of the last snapshots, what changed with it. Who reads
+slowly, or comes again, gets several changes as one; who has missed more than is kept gets everything anew. So nothing
+is ever kept for one reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from domstats.formats.document import as_json
+from domstats.serve.http.latest import Latest, Numbered
+from domstats.serve.http.rows import Reader, Row, head
+from domstats.serve.http.workers import Worker
+
+KEPT = 30
+"""Changes that are kept."""
+AGES = 5.0
+"""Seconds after which the ages of all domains are told; in between, of those whose values have changed."""
+_BYTES_KEPT = 32 << 20
+"""About how many bytes the changes may take that are kept; then there are fewer of them."""
+_ENTRY, _VALUE = 400, 120
+"""About how many bytes a domain, and a value of one, take."""
+
+_Entries = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """What is other in a snapshot than in the one before."""
+
+    number: int
+    """The later one's."""
+    domains: _Entries
+    """What is said of each domain of which something is said, by UUID; of one that has come, everything."""
+    gone: frozenset[str]
+    """UUIDs."""
+    came: frozenset[str]
+    """UUIDs."""
+    size: int
+    """About how many bytes it takes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """What the stream has come to."""
+
+    numbered: Numbered
+    rows: Mapping[str, Row]
+    ages_told: float
+    """The time of the snapshot with which all ages were told last."""
+
+
+class Channel:
+    """A stream's events, for any number of readers."""
+
+    def __init__(self, reader: Reader, latest: Latest, worker: Worker) -> None:
+        self._reader, self._latest, self._worker = reader, latest, worker
+        self._state: _State | None = None
+        self._changes: deque[Change] = deque(maxlen=KEPT)
+        self._events: dict[int | None, asyncio.Task[tuple[int, bytes]]] = {}
+        """The events that lead to the latest snapshot, by the number of the one they begin at."""
+        self._moved = asyncio.Event()
+        """Set, and replaced by another, when there is a new state."""
+        self.readers = 0
+        """Who is reading."""
+
+    async def follow(self) -> None:
+        """Keep up with the snapshots, for ever."""
+        number = -1
+        while True:
+            numbered = await self._latest.after(number)
+            number = numbered.number
+            state, change = await self._worker.run(partial(self._advance, numbered))
+            self._state = state
+            self._keep(change)
+            self._events.clear()
+            moved, self._moved = self._moved, asyncio.Event()
+            moved.set()
+
+    async def after(self, number: int | None) -> tuple[int, bytes]:
+        """The event that leads from the snapshot of that number to the latest, as soon as there is a later one.
+
+        Everything, for None and for a number of which no changes are kept. Returns the later one's number, too.
+        """
+        while self._state is None or self._state.numbered.number == number:
+            await self._moved.wait()
+        begin = number if number is not None and self._leads_from(number) else None
+        task = self._events.get(begin)
+        if task is None:
+            changes = [] if begin is None else [each for each in self._changes if each.number > begin]
+            task = self._events[begin] = asyncio.create_task(self._encode(self._state, changes))
+        return await asyncio.shield(task)
+
+    def _leads_from(self, number: int) -> bool:
+        return bool(self._changes) and self._changes[0].number <= number + 1 <= self._changes[-1].number
+
+    def _keep(self, change: Change | None) -> None:
+        if change is None or (self._changes and self._changes[-1].number + 1 != change.number):
+            self._changes.clear()
+        if change is not None:
+            self._changes.append(change)
+            while sum(each.size for each in self._changes) > _BYTES_KEPT:
+                self._changes.popleft()
+
+    def _advance(self, numbered: Numbered) -> tuple[_State, Change | None]:
+        """The state that a snapshot leads to, and what has changed; None where one snapshot at least was missed."""
+        rows = self._reader.rows(numbered.snapshot, numbered.previous)
+        before, time = self._state, numbered.snapshot.time
+        if before is None:
+            return _State(numbered, rows, time), None
+        all_ages = time - before.ages_told >= AGES
+        domains: dict[str, Mapping[str, Any]] = {}
+        for uuid, row in rows.items():
+            was = before.rows.get(uuid)
+            entry = self._whole(row) if was is None else self._changed(was, row, told=all_ages)
+            if entry:
+                domains[uuid] = entry
+        gone, came = frozenset(before.rows.keys() - rows.keys()), frozenset(rows.keys() - before.rows.keys())
+        size = sum(_ENTRY + _VALUE * len(entry.get("values", ())) for entry in domains.values())
+        state = _State(numbered, rows, time if all_ages else before.ages_told)
+        return state, Change(numbered.number, domains, gone, came, size)
+
+    def _whole(self, row: Row) -> dict[str, Any]:
+        return head(row) | {"age": row.age, "values": self._reader.all(row)}
+
+    def _changed(self, was: Row, row: Row, *, told: bool) -> dict[str, Any]:
+        """`told`: whether the age is told in any case."""
+        before = head(was)
+        entry = {name: value for name, value in head(row).items() if before[name] != value}
+        values = self._reader.changed(was, row)
+        if values:
+            entry["values"] = values
+        if (entry or told) and row.age != was.age:
+            entry["age"] = row.age
+        return entry
+
+    async def _encode(self, state: _State, changes: Sequence[Change]) -> tuple[int, bytes]:
+        return state.numbered.number, await self._worker.run(lambda: self._event(state, changes))
+
+    def _event(self, state: _State, changes: Sequence[Change]) -> bytes:
+        """These changes, or everything."""
+        numbered, change = state.numbered, _joined(changes) if changes else None
+        data = {"sequence": numbered.number, "time": numbered.snapshot.time, "host": numbered.host}
+        if change is None:
+            whole = [{"uuid": uuid} | self._whole(row) for uuid, row in state.rows.items()]
+            return _written("full", numbered.number, data | {"columns": self._reader.names, "domains": whole})
+        domains = [{"uuid": uuid, **entry} for uuid, entry in change.domains.items()]
+        return _written("change", numbered.number, data | {"domains": domains, "gone": sorted(change.gone)})
+
+
+def _joined(changes: Sequence[Change]) -> Change | None:
+    """Changes in a row as one; None where a domain has gone and come again, which one change cannot say."""
+    if len(changes) == 1:
+        return changes[0]
+    domains: dict[str, Mapping[str, Any]] = {}
+    gone: set[str] = set()
+    came: set[str] = set()
+    for change in changes:
+        if gone & change.came:
+            return None
+        for uuid in change.gone:
+            domains.pop(uuid, None)
+        # Who has come and gone in between was never there.
+        gone |= change.gone - came
+        came = (came - change.gone) | change.came
+        for uuid, entry in change.domains.items():
+            was = domains.get(uuid, {})
+            values = {**was.get("values", {}), **entry.get("values", {})}
+            domains[uuid] = {**was, **entry, "values": values} if values else {**was, **entry}
+    last = changes[-1]
+    # A domain that came has no values that went.
+    for uuid in came:
+        entry = domains[uuid]
+        kept = {key: text for key, text in entry["values"].items() if text is not None} if "values" in entry else {}
+        domains[uuid] = {**entry, "values": kept}
+    return Change(last.number, domains, frozenset(gone), frozenset(came), last.size)
+
+
+def _written(event: str, number: int, data: Mapping[str, Any]) -> bytes:
+    """An event as text/event-stream has it; JSON has no line ends of its own."""
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.encode(), number, as_json(data))

@@ -1,0 +1,175 @@
+"""The HTTP server as a part of a process: it listens, has routes, and looks after its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from domstats.collector.collector import Collector
+from domstats.errors import ConnectError, UsageError
+from domstats.serve.http.connection import Connection
+from domstats.serve.http.files import Page, read_files
+from domstats.serve.http.guard import Guard, Handler, prepare
+from domstats.serve.http.health import Health
+from domstats.serve.http.latest import Latest
+from domstats.serve.http.options import Address, HttpOptions
+from domstats.serve.http.stream import Streams
+from domstats.serve.http.workers import Worker
+
+BACKLOG = 512
+"""Clients that may wait to be accepted."""
+STOPPING = 1.0
+"""Seconds that an answer under way may still take at the end."""
+_LOOKING_AFTER = 1.0
+"""Seconds from one look after the clients to the next."""
+
+_log = logging.getLogger(__name__)
+
+
+class HttpServer:
+    """Serves over HTTP what a collector knows. A Part (see serve.life)."""
+
+    def __init__(self, collector: Collector, options: HttpOptions, max_age: float | None = None) -> None:
+        """`max_age`: seconds that a value is served for, where the form it is served in has no place for its age; by
+        default twice the period of the slowest groups."""
+        self._collector, self._options, self._max_age = collector, options, max_age
+        self._connections: set[Connection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._workers: list[Worker] = []
+        self._runner: web.AppRunner | None = None
+        self._streams: Streams | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._connections)
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where it listens."""
+        names = [sock.getsockname() for server in self._servers for sock in server.sockets]
+        return [Address(name[0], name[1]) for name in names]
+
+    @property
+    def urls(self) -> list[str]:
+        """The same for a browser."""
+        scheme = "https" if self._options.certificate is not None else "http"
+        return [f"{scheme}://{address}" for address in self.addresses]
+
+    async def start(self) -> None:
+        """Listen from now on. Raises ConnectError, UsageError."""
+        try:
+            await self._start()
+        except BaseException:  # nobody else would let go of what was begun
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Take no more clients, and close those there are; safe to call twice."""
+        for server in self._servers:
+            server.close()
+        if self._streams is not None:
+            self._streams.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        for connection in list(self._connections):
+            connection.abort()
+        for worker in self._workers:
+            worker.close()
+
+    async def _start(self) -> None:
+        tls = _tls(self._options)
+        latest = Latest(self._collector)
+        app = web.Application(middlewares=[_middleware(Guard(self._options))])
+        app.on_response_prepare.append(prepare)
+        for path, handler in self._routes(latest).items():
+            app.router.add_get(path, handler)
+        self._runner = web.AppRunner(app, shutdown_timeout=STOPPING, handler_cancellation=True)
+        await self._runner.setup()
+        for each in self._options.listen:
+            self._servers.append(await self._listen(each, tls))
+        self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
+
+    def _routes(self, latest: Latest) -> dict[str, Handler]:
+        """What answers each path."""
+        self._workers = [Worker("stream")]
+        streams = self._streams = Streams(latest, self._workers[0])
+        health = Health(self._collector, latest, self._options.gone_seconds)
+        page = Page(read_files())
+        return {
+            "/": page.index,
+            "/page/{name}": page.file,
+            "/v1/stream": streams.answer,
+            "/healthz": health.alive,
+            "/readyz": health.ready,
+        }
+
+    async def _listen(self, address: Address, tls: ssl.SSLContext | None) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        assert self._runner is not None
+        server = self._runner.server
+        assert server is not None
+
+        def connection() -> Connection:
+            return Connection(server, self._options, self._came, self._went)
+
+        seconds = None if tls is None else self._options.request_seconds
+        try:
+            return await loop.create_server(
+                connection, address.host, address.port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=seconds
+            )
+        except OSError as error:
+            raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
+
+    def _came(self, connection: Connection) -> bool:
+        """Whether there is room for one more; the one that has been idle longest gives way."""
+        if len(self._connections) >= self._options.max_connections:
+            idle = [each for each in self._connections if each.idle_since is not None]
+            if not idle:
+                _log.warning("a client is turned away: there are %d already", len(self._connections))
+                return False
+            longest = min(idle, key=lambda each: each.idle_since or 0.0)
+            self._connections.discard(longest)
+            longest.abort()
+        self._connections.add(connection)
+        return True
+
+    def _went(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    async def _look_after(self) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(_LOOKING_AFTER)
+            for connection in list(self._connections):
+                connection.look_after(now())
+
+
+def _tls(options: HttpOptions) -> ssl.SSLContext | None:
+    if options.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(options.certificate, options.key)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(f"cannot use the certificate {options.certificate}: {error.strerror or error}") from None
+    return context
+
+
+def _middleware(guard: Guard) -> Middleware:
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if isinstance(request.protocol, Connection):
+            request.protocol.used()
+        return await guard.answer(request, handler)
+
+    return guarded
