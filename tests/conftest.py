@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("against_libvirt", "command")
+pytest.register_assert_rewrite("against_libvirt", "command", "live_page")
 pytest_plugins = ["fix_libvirtd", "fix_prometheus", "fix_browser", "comparison"]
 
 settings.register_profile("domstats", deadline=None)

@@ -11,14 +11,14 @@ from typing import Any
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
 import domstats
-from domstats.catalog.groups import GROUP_NAMES
+from domstats.catalog.groups import GROUPS
 from domstats.collector.collector import Collector
 from domstats.serve.http import http_server
 from domstats.serve.http.options import Address, HttpOptions
 
 SCREENSHOTS = Path(__file__).parent.parent / "build" / "screenshots"
 """Where pictures of the page are left, to be looked at."""
-PATIENCE = 60_000.0
+PATIENCE = 20_000.0
 """Milliseconds after which something that does not appear fails its test."""
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 PHONE: dict[str, Any] = {
@@ -39,7 +39,7 @@ class Served:
 @asynccontextmanager
 async def served(uri: str, period: float = 1.0) -> AsyncIterator[Served]:
     """A server over that host, whose groups are all asked for so often, for as long as the block lasts."""
-    async with domstats.collect(uri, plan=dict.fromkeys(GROUP_NAMES, period), share=1.0) as collector:
+    async with domstats.collect(uri, plan={group.name: period for group in GROUPS}, share=1.0) as collector:
         server = http_server(collector, HttpOptions((Address("127.0.0.1", 0),)))
         await server.start()
         try:

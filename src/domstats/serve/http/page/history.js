@@ -10,10 +10,9 @@ export class History {
     this.complaint = ""; // why there is nothing from the server's memory
   }
 
-  // Ask for these fields of the last `seconds`; with none, only which there are.
-  async load(fields, seconds) {
+  // Ask for all fields of the last `seconds`.
+  async load(seconds) {
     const query = new URLSearchParams({ domain: this.uuid, seconds: String(seconds) });
-    if (fields.length) query.set("fields", fields.join(","));
     try {
       const reply = await fetch(`v1/history?${query}`);
       const said = await reply.json();

@@ -71,13 +71,11 @@ export class Panel {
     this.#charts();
   }
 
-  // Ask for the history; which fields there are is asked first.
+  // Ask for the history, and again after a while.
   async #load() {
     const history = this.history;
     clearTimeout(this.timer);
-    if (!history.all.length) await history.load([], this.seconds);
-    const fields = chartsOf(history.all).flatMap((chart) => chart.lines.map((line) => line.field));
-    if (fields.length) await history.load(fields, this.seconds);
+    await history.load(this.seconds);
     if (history !== this.history) return; // another guest was opened meanwhile
     await this.#charts();
     if (history !== this.history) return;
