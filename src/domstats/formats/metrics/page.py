@@ -1,6 +1,6 @@
 """The lines of all domains, family by family as the formats want them, with blanks where the numbers will stand.
 
-What is worked out for a layout is kept with it, for the last options: the text, where in it every number ends, and
+What is worked out for a layout is kept with it, for the last few options: the text, where in it every number ends, and
 where the lines of one group of one domain are. A domain that changes costs its own lines; putting the page together is
 moving bytes.
 """
@@ -24,6 +24,8 @@ from domstats.formats.metrics.writing import Writing
 from domstats.model.domain import Domain
 from domstats.model.layout import Layout, Positions
 
+PAGES_MAX = 3
+"""Pages of a layout that are kept: scrapers ask in turn, each with filters of its own."""
 _NEVER_DROPPED = 0
 """The first part of such a family's order."""
 
@@ -78,15 +80,16 @@ class _Fragments:
 
 
 def page_of(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: MetricsOptions, dialect: Dialect) -> Page:
-    """The page of those of a layout's records that are chosen, or of all; kept for the last choice and options."""
-    name = ("metrics", dialect.name)
+    """The page of those of a layout's records that are chosen, or of all; the last few pages are kept."""
     # What is left out at each rendering anew makes no other page.
     options = replace(options, max_age=None, states=())
-    choice = None if chosen is None else chosen.tobytes()
-    kept: tuple[MetricsOptions, bytes | None, Page] | None = layout.derived.get(name)
-    if kept is None or kept[0] != options or kept[1] != choice:
-        kept = layout.derived[name] = (options, choice, _make(layout, chosen, options, dialect))
-    return kept[2]
+    what = (options, None if chosen is None else chosen.tobytes())
+    pages: dict[tuple[MetricsOptions, bytes | None], Page] = layout.derived.setdefault(("metrics", dialect.name), {})
+    page = pages.pop(what, None)
+    pages[what] = page = page or _make(layout, chosen, options, dialect)
+    while len(pages) > PAGES_MAX:
+        del pages[next(iter(pages))]  # the one that nobody has asked for the longest
+    return page
 
 
 def fits(domain: Domain, patterns: Sequence[str]) -> bool:

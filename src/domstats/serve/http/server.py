@@ -16,9 +16,10 @@ from domstats.serve.http.files import Page, read_files
 from domstats.serve.http.guard import Guard, Handler, prepare
 from domstats.serve.http.health import Health
 from domstats.serve.http.latest import Latest
+from domstats.serve.http.metrics import Metrics
 from domstats.serve.http.options import Address, HttpOptions
 from domstats.serve.http.stream import Streams
-from domstats.serve.http.workers import Worker
+from domstats.serve.http.workers import Renderings, Worker
 
 BACKLOG = 512
 """Clients that may wait to be accepted."""
@@ -100,13 +101,15 @@ class HttpServer:
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
-        self._workers = [Worker("stream")]
-        streams = self._streams = Streams(latest, self._workers[0])
+        stream, metrics = self._workers = [Worker("stream"), Worker("metrics")]
+        streams = self._streams = Streams(latest, stream)
+        scraped = Metrics(self._collector, latest, Renderings(metrics), self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
         return {
             "/": page.index,
             "/page/{name}": page.file,
+            "/metrics": scraped.answer,
             "/v1/stream": streams.answer,
             "/healthz": health.alive,
             "/readyz": health.ready,

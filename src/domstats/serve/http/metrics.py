@@ -1,0 +1,113 @@
+"""/metrics: Prometheus's text or OpenMetrics, from the latest snapshot; rendered and compressed once for all who ask."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from types import ModuleType
+
+from aiohttp import web
+
+from domstats.catalog.fields import FIELDS
+from domstats.collector.collector import Collector
+from domstats.errors import UsageError
+from domstats.formats import openmetrics, prometheus
+from domstats.formats.metrics.options import PRESETS, MetricsOptions, metadata_label
+from domstats.formats.options import Options
+from domstats.serve.freshness import AGES
+from domstats.serve.http.latest import Latest, Numbered
+from domstats.serve.http.negotiation import best_type, takes_gzip
+from domstats.serve.http.query import Query
+from domstats.serve.http.workers import Renderings
+
+PARAMETERS = (
+    "group",
+    "domain",
+    "state",
+    "field",
+    "labels",
+    "label",
+    "hypervisor",
+    "unknown",
+    "max_age",
+    "max_series",
+)
+GZIP_LEVEL = 1
+"""Level 6 takes five times as long, for a text that is a third smaller."""
+GZIP_LEAST = 1024
+"""Bytes from which on an answer is worth compressing."""
+_OFFERED = (("text/plain", "0.0.4"), ("application/openmetrics-text", "1.0.0"))
+_FORMATS: Mapping[str, ModuleType] = {"text/plain": prometheus, "application/openmetrics-text": openmetrics}
+
+
+class Metrics:
+    """Answers scrapers."""
+
+    def __init__(self, collector: Collector, latest: Latest, renderings: Renderings, max_age: float | None) -> None:
+        """`max_age`: as of server.HttpServer."""
+        self._collector, self._latest, self._renderings = collector, latest, renderings
+        self._max_age = max_age
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """The metrics; who wants neither text gets Prometheus's. Raises UsageError, UnknownGroup."""
+        chosen = metrics_options(Query(request, PARAMETERS))
+        form = _FORMATS[best_type(request.headers.get("Accept", ""), _OFFERED) or "text/plain"]
+        zipped = takes_gzip(request.headers.get("Accept-Encoding", ""))
+        numbered = self._latest.numbered
+        headers = {"Content-Type": form.CONTENT_TYPE, "Vary": "Accept, Accept-Encoding"}
+        body = await self._text(numbered, form, chosen)
+        if zipped and len(body) >= GZIP_LEAST:
+            headers["Content-Encoding"] = "gzip"
+            what = (form.__name__, chosen, "gzip")
+            body = await self._renderings.get(numbered.number, what, lambda: compressed(body))
+        return web.Response(body=body, headers=headers)
+
+    async def _text(self, numbered: Numbered, form: ModuleType, chosen: MetricsOptions) -> bytes:
+        if chosen.max_age is None:
+            # How old a value may be depends on how fast the host answers; who names no age takes what comes of it.
+            metrics = replace(chosen, max_age=served_age(self._collector, self._max_age))
+        else:
+            metrics = chosen
+        options = Options(metrics=metrics, cost=self._collector.cost)
+
+        def render() -> bytes:
+            encoded: bytes = form.encode(numbered.snapshot, options)
+            return encoded
+
+        return await self._renderings.get(numbered.number, (form.__name__, chosen), render)
+
+
+def metrics_options(query: Query) -> MetricsOptions:
+    """What was asked for. Raises UsageError, UnknownGroup."""
+    fields = query.words("field")
+    for glob in fields:
+        if not any(fnmatchcase(field.pattern, glob) for field in FIELDS):
+            raise UsageError(f"no field fits {glob!r}; /v1/fields lists them")
+    presets = query.words("labels")
+    for preset in presets:
+        if preset not in PRESETS:
+            raise UsageError(f"no labels {preset!r}; there are {', '.join(PRESETS)}")
+    labels = [label for preset in presets for label in PRESETS[preset]]
+    return MetricsOptions(
+        groups=query.groups(),
+        domains=query.texts("domain"),
+        states=query.words("state"),
+        fields=fields,
+        hypervisor=query.flag("hypervisor"),
+        unknown=query.flag("unknown"),
+        labels=(*labels, *map(metadata_label, query.texts("label"))),
+        max_age=query.seconds("max_age", 0),
+        max_series=query.count("max_series", 0),
+    )
+
+
+def served_age(collector: Collector, max_age: float | None) -> float:
+    """Seconds on the host's clock after which a value is too old; `max_age`: as of server.HttpServer."""
+    return (AGES * collector.guests_period if max_age is None else max_age) * collector.speed
+
+
+def compressed(body: bytes) -> bytes:
+    """The body as gzip; equal bodies give equal bytes."""
+    return gzip.compress(body, GZIP_LEVEL, mtime=0)
