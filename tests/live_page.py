@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -92,6 +93,13 @@ class LivePage:
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
+
+
+async def until(page: Page, condition: str, arg: object = None) -> None:
+    """Wait until the expression is true, which may use `arg`. (Playwright's own waiting needs what the page's policy
+    forbids.)"""
+    async with asyncio.timeout(PATIENCE / 1000):
+        await page.evaluate(f"async (arg) => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}", arg)
 
 
 _COLUMN = """(column) => [...document.querySelectorAll(".row")].filter((row) => !row.hidden)
