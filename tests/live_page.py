@@ -91,7 +91,7 @@ class LivePage:
         await self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
     def _said(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type == "error":
             self.complaints.append(message.text)
 
 
