@@ -22,7 +22,7 @@ from domstats import aio
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.formats.text import escape, to_bytes
 from domstats.model.record import Record
-from domstats.model.sampling import Sampling, Status
+from domstats.model.sampling import COLUMN_NAMES, Sampling, Status
 from domstats.model.snapshot import Snapshot
 from fast_time import run_fast
 from scripted import Scripted, events
@@ -69,10 +69,11 @@ def _said(snapshot: Snapshot, position: int, record: Record, table: str, number:
     said: Row = {"domain": domain.name, "uuid": domain.uuid, "id": domain.id}
     if table != "domain":
         said[table] = number
-    age = record.ages.get(table) if table != "domain" else (record.age if record.ages else None)
+    # Of a device the older of what libvirt and what the kernel gave.
+    ages = {name: age for name, age in record.ages.items() if table in ("domain", name.removesuffix(".kernel"))}
+    age, oldest = max(((age, name) for name, age in ages.items()), default=(None, ""))
     times = snapshot.sampling.times[position]
-    group = table if age is None or table != "domain" else max(record.ages, key=lambda name: record.ages[name])
-    sampled = None if age is None else moment(float(times[GROUP_NAMES.index(group)]))
+    sampled = None if age is None else moment(float(times[COLUMN_NAMES.index(oldest)]))
     return said | {"status": record.status.label, "age": age, "sampled": sampled}
 
 
@@ -248,13 +249,16 @@ def long_form(snapshot: Snapshot) -> list[list[str]]:
     for record in snapshot:
         domain = record.domain
         who = [escape(domain.name), domain.uuid, "" if domain.id is None else str(domain.id), record.status.label]
-        groups = [record.layout.shape.groups[slot] for slot in range(len(record.layout.shape))]
-        for group, param in zip(groups, record.params, strict=True):
-            sampled = float(snapshot.sampling.times[snapshot.layout.position(domain.uuid)][group])
+        shape = record.layout.shape
+        flags = shape.overlaid or bytes(len(shape))
+        for group, flag, param in zip(shape.groups, flags, record.params, strict=True):
+            name = GROUP_NAMES[group] + ".kernel" * flag
+            times = snapshot.sampling.times[snapshot.layout.position(domain.uuid)]
+            sampled = float(times[COLUMN_NAMES.index(name)])
             known = sampled == sampled  # NaN differs from itself
             age = repr(round(snapshot.time - sampled, 6)) if known else ""
             when = cell(moment(sampled)) if known else ""
             found.append([*who, age, when, escape(param.name), param.type.label, cell(param.value)])
-        if not groups:
+        if not len(shape):
             found.append([*who, "", "", "", "", ""])
     return found

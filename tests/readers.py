@@ -12,6 +12,7 @@ from domstats.catalog.enums import state_name
 from domstats.formats.registry import FORMATS
 from domstats.formats.text import cut, escape, to_bytes
 from domstats.model.params import Value
+from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
 from frames import check_arrow, check_csv, check_parquet
 from metrics_reader import check_metrics
@@ -40,9 +41,16 @@ def check_same(one: Snapshot, other: Snapshot, *, exactly: bool = True) -> None:
             assert mine.status == theirs.status
             assert mine.ages.keys() == theirs.ages.keys()
             assert all(abs(age - theirs.ages[group]) < 2e-6 for group, age in mine.ages.items())
+            assert overlaid(mine) == overlaid(theirs)
     if exactly:
         assert one.time == other.time
         assert one.sampling.source_names[0] == other.sampling.source_names[0]
+
+
+def overlaid(record: Record) -> set[str]:
+    """The keys whose values came from the kernel."""
+    shape = record.layout.shape
+    return {key for key, flag in zip(shape.keys, shape.overlaid, strict=False) if flag}
 
 
 def check_readable(name: str) -> Check:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
 
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.model.domain import Domain
+from domstats.model.layout import Layout, RecordLayout, Shape
 from domstats.model.params import ParamType, TypedParameter, Value
-from domstats.model.sampling import Status
+from domstats.model.sampling import COLUMN_NAMES, Status
 from domstats.model.snapshot import Snapshot
 
 any_bytes_as_text = st.binary(max_size=40).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
@@ -48,16 +49,30 @@ records = st.tuples(domains, st.lists(params, max_size=12))
 hosts = st.lists(records, max_size=6, unique_by=lambda record: record[0].uuid)
 """What a whole reply holds."""
 
+OVERLAID_KEYS = ("cpu.time", "vcpu.0.time", "net.0.rx.bytes")
+
+
+def overlaid(snapshot: Snapshot, keys: Collection[str]) -> Snapshot:
+    """The snapshot as if the kernel had given the values of these keys."""
+    layout = Layout(
+        [
+            RecordLayout(record.domain, Shape.of(shape.keys, shape.types, flags), record.strings)
+            for record in snapshot.layout.records
+            for shape in (record.shape,)
+            for flags in (bytes(key in keys for key in shape.keys),)
+        ]
+    )
+    return Snapshot(layout, snapshot.values, snapshot.time, snapshot.sampling, snapshot.host_cpus)
+
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
-    """Any snapshot: any records, every status, and groups of any age, or of none."""
+    """Any snapshot: any records, every status, groups of any age, or of none, and values that came from the kernel."""
     snapshot = Snapshot.of_params(draw(hosts), time=draw(st.floats(1.0, 4e9)), source=draw(texts))
-    count = len(snapshot)
+    snapshot = overlaid(snapshot, draw(st.sets(st.sampled_from(OVERLAID_KEYS))))
+    count, columns = len(snapshot), len(COLUMN_NAMES)
     status = draw(st.lists(st.sampled_from(Status), min_size=count, max_size=count))
-    row = st.lists(
-        st.one_of(st.none(), st.just(0.0), st.floats(0, 1e6)), min_size=len(GROUP_NAMES), max_size=len(GROUP_NAMES)
-    )
-    ages = np.array(draw(st.lists(row, min_size=count, max_size=count)), np.float64).reshape(count, len(GROUP_NAMES))
+    row = st.lists(st.one_of(st.none(), st.just(0.0), st.floats(0, 1e6)), min_size=columns, max_size=columns)
+    ages = np.array(draw(st.lists(row, min_size=count, max_size=count)), np.float64).reshape(count, columns)
     sampling = replace(snapshot.sampling, status=np.array(status, np.uint8).reshape(count), times=snapshot.time - ages)
     return snapshot.with_sampling(sampling)

@@ -12,6 +12,7 @@ import lxml.etree
 from domstats.catalog.enums import DOMAIN_STATES, VCPU_STATES
 from domstats.catalog.lookup import field_of
 from domstats.formats import xml
+from domstats.formats.overlaid import patterns_of
 from domstats.formats.text import to_bytes
 from domstats.model.params import TypedParameter
 from domstats.model.snapshot import Snapshot
@@ -44,9 +45,12 @@ def check_document(snapshot: Snapshot, document: bytes) -> None:
         assert domain.get("age") == (repr(max(ages.values())) if ages else None)
         parts = list(domain)
         if parts and parts[0].tag == "ages":
-            assert {group: float(age) for group, age in parts.pop(0).items()} == ages
+            said = dict(parts.pop(0).items())
+            assert said.pop("overlaid", "").split() == list(patterns_of(record.layout.shape))
+            assert {group: float(age) for group, age in said.items()} == ages
         else:
             assert len(set(ages.values())) <= 1
+            assert not record.layout.shape.overlaid
         found = [value for part in parts for value in _values(part, b"")]
         assert [_comparable(value) for value in found] == [_comparable(_expected(param)) for param in record.params]
 

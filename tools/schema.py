@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from domstats.catalog.fields import FIELDS
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.formats.xml_form import (
     BOOLEANS,
     CPUS,
     GROUP_ELEMENTS,
     ITEM,
+    OVERLAID,
     STAT,
     STAT_TYPES,
     STATE,
@@ -25,7 +25,7 @@ from domstats.formats.xml_form import (
     words,
 )
 from domstats.model.params import ParamType
-from domstats.model.sampling import Status
+from domstats.model.sampling import COLUMN_NAMES, Status
 
 SCHEMA = Path(__file__).parent.parent / "src" / "domstats" / "formats" / "xml.rng"
 
@@ -113,7 +113,8 @@ def start() -> str:
 def domain() -> list[str]:
     """A domain, and its values that have no better place."""
     uuid = '<param name="pattern">[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}</param>\n'
-    ages = "".join(optional(attribute(group, ref("seconds"))) for group in GROUP_NAMES)
+    ages = "".join(optional(attribute(name, ref("seconds"))) for name in COLUMN_NAMES)
+    ages += optional(any_text(OVERLAID))
     inside = (
         ref("name")
         + attribute("uuid", tag("data", uuid, type="string"))

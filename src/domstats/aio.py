@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack, get_args
 
 from domstats.catalog.groups import group_bits
 from domstats.collector.describing import describe
@@ -27,7 +27,7 @@ from domstats.model.layout import DomainKey
 from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
-from domstats.sources.registry import open_source
+from domstats.sources.registry import open_kernel, open_source
 
 DEADLINE = 30.0
 """Seconds a call may take when the caller does not say."""
@@ -38,6 +38,9 @@ QUESTIONS_MAX = 16
 WhichDomain = DomainKey | Domain | Record
 WhichDomains = WhichDomain | Iterable[WhichDomain]
 WhichGroups = int | str | Iterable[int | str]
+
+Kernel = Literal["auto", "off"]
+"""Whether the values that this host's kernel has, too, are taken from it: where it has any, or nowhere."""
 
 _BITS_MAX = (1 << 32) - 1
 """Groups and filters are unsigned ints of 32 bits on the wire."""
@@ -66,8 +69,8 @@ class Host:
     the next call.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._reach = Reach(source)
+    def __init__(self, source: Source, kernel: Source | None = None) -> None:
+        self._reach = Reach(source, kernel=kernel)
         self._questions: OrderedDict[tuple[object, ...], Question] = OrderedDict()
 
     @property
@@ -168,6 +171,18 @@ class Host:
         await self.aclose()
 
 
+def checked_kernel(kernel: Kernel) -> Kernel:
+    """The word. Raises UsageError unless it is one of Kernel."""
+    if kernel not in get_args(Kernel):
+        raise UsageError(f"kernel is one of {', '.join(get_args(Kernel))}, not {kernel!r}")
+    return kernel
+
+
+def kernel_of(source: Source, kernel: Kernel) -> Source | None:
+    """What the kernel says of a source's guests; None where that is not wanted, or they are of another host."""
+    return open_kernel(source.uri) if kernel == "auto" else None
+
+
 def checked_deadline(seconds: float) -> float:
     """The deadline. Raises UsageError unless it is a finite number over 0."""
     if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
@@ -225,13 +240,14 @@ def _listed(domains: WhichDomains | None) -> list[WhichDomain]:
 class Connecting:
     """What `connect` gives: await it for a Host, or use it in `async with`."""
 
-    def __init__(self, uri: str | None, deadline: float) -> None:
-        self._uri, self._deadline = uri, deadline
+    def __init__(self, uri: str | None, deadline: float, kernel: Kernel) -> None:
+        self._uri, self._deadline, self._kernel = uri, deadline, kernel
         self._host: Host | None = None
 
     async def open(self) -> Host:
         """Connect, see `connect`; a coroutine, for asyncio.create_task and the like."""
-        return Host(await open_source(self._uri, os.environ, self._deadline))
+        source = await open_source(self._uri, os.environ, self._deadline)
+        return Host(source, kernel_of(source, self._kernel))
 
     def __await__(self) -> Generator[Any, None, Host]:
         return self.open().__await__()
@@ -247,14 +263,15 @@ class Connecting:
             await self._host.aclose()
 
 
-def connect(uri: str | None = None, *, deadline: float = DEADLINE) -> Connecting:
+def connect(uri: str | None = None, *, deadline: float = DEADLINE, kernel: Kernel = "off") -> Connecting:
     """Connect to a host.
 
     `uri`: libvirt's (qemu:///system, qemu:///session, qemu+unix:///system?socket=PATH, test+unix:///default) or
     sim:///?domains=1000&seed=1; without one $DOMSTATS_URI, $LIBVIRT_DEFAULT_URI, or the local libvirt daemon.
-    `deadline`: seconds it may take.
+    `deadline`: seconds it may take. `kernel`: with "auto", what this host's kernel measures of a guest is taken from it
+    as of the end of each `stats`, whether the guest answers or not, and only the rest from libvirt.
 
     Raises UsageError and its kind BadUri, ConnectError and its kinds NoSocket and SocketDenied, DeadlineExceeded, or
     what libvirt reports.
     """
-    return Connecting(uri, checked_deadline(deadline))
+    return Connecting(uri, checked_deadline(deadline), checked_kernel(kernel))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from types import TracebackType
 
-from domstats.aio import WhichGroups, checked_deadline, stats_bits
+from domstats.aio import Kernel, WhichGroups, checked_deadline, checked_kernel, kernel_of, stats_bits
 from domstats.collector.collector import Collector
 from domstats.collector.lanes import MAX_HUNG
 from domstats.collector.plan import SHARE, make_plan
@@ -75,17 +75,20 @@ def collect(
     max_hung: int = MAX_HUNG,
     connections: int | None = None,
     backing: bool = False,
+    kernel: Kernel = "auto",
 ) -> Collecting:
     """Collect the statistics of a host's domains, for as long as the `async with` block lasts.
 
     `uri`: as for `domstats.connect`. `groups`: names, numbers of bits as text, or StatsGroup bits; all when None.
     `domains`: names, UUIDs, or patterns of names (`web-*`); all when None. One that is not there yet is collected when
     it comes. `plan`: seconds from one sample to the next, by the groups' names; by default 2 where no guest has to be
-    asked (state, interface, perf, memory), else 15. A period is longer where libvirtd would be busy with us for more
-    than `share` of it. `deadline`: seconds that a sample may be late before its record is `stale`, and that connecting
-    may take. `max_hung`: calls that may hang in libvirtd, which has 20 workers for all its clients. `connections`: how
-    many calls there are at a time; by default two for each processor of this machine, at most 8. `backing`: disks with
-    the images they are based on.
+    asked (state, interface, perf, memory), else 15; and by the name `kernel` for what this host's kernel gives, by
+    default 1. A period is longer where libvirtd would be busy with us for more than `share` of it. `deadline`: seconds
+    that a sample may be late before its record is `stale`, and that connecting may take. `max_hung`: calls that may
+    hang in libvirtd, which has 20 workers for all its clients. `connections`: how many calls there are at a time; by
+    default two for each processor of this machine, at most 8. `backing`: disks with the images they are based on.
+    `kernel`: with "auto", what this host's kernel measures of a guest is taken from it, whether the guest answers or
+    not, and only the rest from libvirt; with "off" everything.
 
     Raises UsageError and its kinds BadUri and UnknownGroup; entering the block raises what `connect` raises.
     """
@@ -95,9 +98,10 @@ def collect(
         if number is not None and (not isinstance(number, int) or number < 1):
             raise UsageError(f"{name} is a whole number over 0, not {number!r}")
     seconds = checked_deadline(deadline)
-    wanted = chooser(domains)
+    wanted, chosen = chooser(domains), checked_kernel(kernel)
 
     def make(source: Source) -> Collector:
-        return Collector(Reach(source, width=connections, max_hung=max_hung), made, seconds, flags, wanted)
+        reach = Reach(source, width=connections, max_hung=max_hung, kernel=kernel_of(source, chosen))
+        return Collector(reach, made, seconds, flags, wanted)
 
     return Collecting(uri, make, seconds)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from domstats import aio
-from domstats.aio import DEADLINE, Filters, WhichDomains, WhichGroups, checked_deadline
+from domstats.aio import DEADLINE, Filters, Kernel, WhichDomains, WhichGroups, checked_deadline
 from domstats.compat import LibvirtDomain, LibvirtStats, libvirt_flags, libvirt_stats
 from domstats.errors import ConnectionLost, DeadlineExceeded, UsageError
 from domstats.model.domain import Domain
@@ -32,8 +32,8 @@ class Host:
     A thread keeps the connection alive between calls: it answers the daemon's keepalive.
     """
 
-    def __init__(self, uri: str | None, deadline: float) -> None:
-        connecting = aio.connect(uri, deadline=deadline)
+    def __init__(self, uri: str | None, deadline: float, kernel: Kernel = "off") -> None:
+        connecting = aio.connect(uri, deadline=deadline, kernel=kernel)
         self._pid = os.getpid()
         self._lock = threading.Lock()
         """Held while the loop is handed something to do, so that nothing comes after the order to stop."""
@@ -151,6 +151,6 @@ class Host:
         self.close()
 
 
-def connect(uri: str | None = None, *, deadline: float = DEADLINE) -> Host:
+def connect(uri: str | None = None, *, deadline: float = DEADLINE, kernel: Kernel = "off") -> Host:
     """Connect to a host; see domstats.aio.connect."""
-    return Host(uri, deadline)
+    return Host(uri, deadline, kernel)

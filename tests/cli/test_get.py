@@ -70,9 +70,10 @@ class StubHost:
     uri: str | None = None
     asked: list[tuple[list[str] | None, int, DomainFilter]] = field(default_factory=list)
 
-    def connect(self, uri: str | None, *, deadline: float) -> Self:
+    def connect(self, uri: str | None, *, deadline: float, kernel: str) -> Self:
         self.uri = uri
         assert 0 < deadline <= 30
+        assert kernel == "off"
         return self
 
     async def __aenter__(self) -> Self:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captures import CAPTURES, capture
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.errors import BadDocument
 from domstats.formats import xml
 from domstats.formats.text import HOSTILE
 from domstats.formats.xml_reader import DEPTH_MAX, SHOWN_MAX
+from domstats.model.sampling import COLUMN_NAMES
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.limits import PARAMS_MAX, STRING_MAX
@@ -74,7 +74,7 @@ class TestAges:
     def test_each_groups_time(self) -> None:
         ages = "<ages state='1.5' cpu='0.25'/><state>running</state><cpu><time>1</time></cpu>"
         snapshot = xml.decode(document(ages, DOMAIN.replace("0.5", "1.5")))
-        times = dict(zip(GROUP_NAMES, snapshot.sampling.times[0].tolist(), strict=True))
+        times = dict(zip(COLUMN_NAMES, snapshot.sampling.times[0].tolist(), strict=True))
         assert (times.pop("state"), times.pop("cpu")) == (98.5, 99.75)
         assert all(time != time for time in times.values())
         assert snapshot["vm"].ages == {"state": 1.5, "cpu": 0.25}

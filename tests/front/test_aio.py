@@ -384,3 +384,20 @@ def test_the_public_names_are_listed() -> None:
     assert set(domstats.__all__) < set(dir(domstats))
     for name in dir(domstats):
         assert getattr(domstats, name) is not None
+
+
+@pytest.mark.parametrize("kernel", ["", "on", "AUTO", None, True])
+@pytest.mark.parametrize("front", [aio.connect, domstats.connect, domstats.collect])
+def test_what_is_no_choice_of_the_kernel_is_refused(front: Any, kernel: Any) -> None:
+    with pytest.raises(UsageError, match="kernel is one of auto, off"):
+        front(SIM, kernel=kernel)
+
+
+async def test_with_the_kernel_or_without_a_simulated_host_is_the_same() -> None:
+    async with aio.connect(SIM, kernel="auto") as one, aio.connect(SIM) as other:
+        assert (await one.stats()).to_json() == (await other.stats()).to_json()
+
+
+async def test_guests_that_do_not_run_here_are_libvirts_alone(daemon: FakeDaemon) -> None:
+    async with aio.connect(daemon.uri, kernel="auto") as one, aio.connect(daemon.uri) as other:
+        assert [record.params for record in await one.stats()] == [record.params for record in await other.stats()]

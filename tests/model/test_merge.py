@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captures import CAPTURES, POLL1, POLL2, capture
-from domstats.catalog.groups import GROUP_NAMES, group_of
+from domstats.catalog.groups import group_of
 from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.merge import ALL_GROUPS, Merger, Part, without_old_groups
 from domstats.model.params import ParamType, TypedParameter
+from domstats.model.sampling import COLUMN_NAMES
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.decoder import ReplyDecoder
 from strategies import hosts
@@ -88,7 +89,7 @@ def test_old_groups_are_left_out() -> None:
     domains = [Domain(f"vm{number}", f"00000000-0000-0000-0000-{number:012}", number) for number in (1, 2)]
     snapshot = Snapshot.of_params(((domain, params) for domain in domains), time=100.0)
     assert without_old_groups(snapshot, 0.0) is snapshot
-    times = np.full((2, len(GROUP_NAMES)), 100.0)
+    times = np.full((2, len(COLUMN_NAMES)), 100.0)
     times[0, 1] = 90.0
     aged = snapshot.with_sampling(replace(snapshot.sampling, times=times))
     assert without_old_groups(aged, 10.0) is aged

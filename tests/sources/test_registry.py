@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from domstats.errors import BadUri
+from domstats.sources.kernel.source import KernelSource
 from domstats.sources.libvirt.source import LibvirtSource
-from domstats.sources.registry import open_source
+from domstats.sources.registry import open_kernel, open_source
 
 SIM, OTHER = "sim:///?domains=3", "sim:///?domains=4"
 OPENING = 10.0
@@ -46,3 +47,15 @@ async def test_a_bad_uri_of_the_caller_names_no_variable() -> None:
     with pytest.raises(BadUri) as caught:
         await open_source("", {"DOMSTATS_URI": SIM}, OPENING)
     assert "variable" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["qemu:///system", "qemu:///session", "qemu+unix:///system?socket=/run/x"])
+async def test_the_kernel_knows_the_guests_of_a_qemu_driver(uri: str) -> None:
+    kernel = open_kernel(uri)
+    assert isinstance(kernel, KernelSource)
+    await kernel.aclose()
+
+
+@pytest.mark.parametrize("uri", [SIM, "kernel:///", "test+unix:///default", "vz:///system"])
+def test_of_others_it_knows_nothing(uri: str) -> None:
+    assert open_kernel(uri) is None

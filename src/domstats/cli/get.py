@@ -24,6 +24,7 @@ from domstats.cli.options import (
     format_option,
     group_options,
     host_option,
+    kernel_option,
     needed_groups,
     refuse_terminal,
     table_options,
@@ -36,7 +37,7 @@ from domstats.formats.options import NO_OPTIONS, Options
 from domstats.model.flags import NO_FILTERS, DomainFilter
 
 if TYPE_CHECKING:
-    from domstats.aio import Host
+    from domstats.aio import Host, Kernel
     from domstats.model.domain import Domain
     from domstats.model.snapshot import Snapshot
 
@@ -72,6 +73,8 @@ class _Question:
     deadline: float
     interval: float
     """Seconds between two polls; 0 for a single one."""
+    kernel: Kernel
+    """Whether what this host's kernel measures is taken from it."""
     describe: bool = False
     """Whether what the definitions of the domains say is wanted, too."""
 
@@ -114,6 +117,7 @@ def _filter_options(command: Command) -> Command:
     callback=finite,
     help="Time between the two polls a table's rates are made of; 0 for one poll and no rates.",
 )
+@kernel_option("off")
 @click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
@@ -134,6 +138,7 @@ def command(
     top: int | None,
     table: str | None,
     interval: float,
+    kernel: Kernel,
     deadline: float,
     **flags: Any,
 ) -> int:
@@ -155,7 +160,9 @@ def command(
         raise click.UsageError(f"an interval of {interval:g} s does not fit into a deadline of {deadline:g} s")
     metrics = chosen_metrics(form, flags)
     describe = metrics is not None and bool(metrics.labels)
-    question = _Question(uri, more + domains, needed.groups, needed.rates, filters, deadline, interval, describe)
+    question = _Question(
+        uri, more + domains, needed.groups, needed.rates, filters, deadline, interval, kernel, describe
+    )
     answer = asyncio.run(_ask(question))
     if answer.snapshot is not None:
         options = replace(options, groups=bits, before=answer.before, metrics=metrics)
@@ -192,7 +199,7 @@ async def _ask(question: _Question) -> _Answer:
 
     progress = ProgressLine()
     try:
-        async with aio.connect(question.uri, deadline=question.deadline) as host:
+        async with aio.connect(question.uri, deadline=question.deadline, kernel=question.kernel) as host:
             async with asyncio.timeout(left()):
                 domains, missing = await _find(host, question.names)
             if question.names and not domains:

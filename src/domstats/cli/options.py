@@ -26,6 +26,18 @@ def host_option(command: Command) -> Command:
     return click.option("-c", "--connect", "uri", metavar="URI", help=meaning)(command)
 
 
+def kernel_option(default: str) -> Callable[[Command], Command]:
+    """`--kernel auto|off`, as `kernel`."""
+    return click.option(
+        "--kernel",
+        type=click.Choice(["auto", "off"]),
+        default=default,
+        show_default=True,
+        help="With auto, processor times, network counters and resident memory of the guests that run here come from "
+        "this host's kernel, for guests that do not answer libvirt, too.",
+    )
+
+
 def domain_arguments(command: Command) -> Command:
     """The domains, as `domains`, and virsh's option for one, as `more`."""
     command = click.option("--domain", "more", multiple=True, hidden=True)(command)

@@ -24,6 +24,7 @@ from domstats.cli.options import (
     format_option,
     group_options,
     host_option,
+    kernel_option,
     needed_groups,
     refuse_terminal,
     table_options,
@@ -35,6 +36,7 @@ from domstats.formats.text import escape, width
 from domstats.model.flags import StatsGroup
 
 if TYPE_CHECKING:
+    from domstats.aio import Kernel
     from domstats.collector.collector import Collector
     from domstats.model.changes import Change
     from domstats.model.snapshot import Snapshot
@@ -59,6 +61,7 @@ class _Watching:
     groups: int
     interval: float
     count: int | None
+    kernel: Kernel
 
 
 @click.command("watch")
@@ -77,6 +80,7 @@ class _Watching:
     help="Time from one print to the next, and between two samples of a guest; where asking all guests takes more than "
     "a fifth of it, their samples are further apart.",
 )
+@kernel_option("auto")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many prints.")
 @click.option(
     "--changes",
@@ -95,6 +99,7 @@ def command(
     top: int | None,
     table: str | None,
     interval: float,
+    kernel: Kernel,
     count: int | None,
     only_changes: bool,
     **flags: bool,
@@ -115,7 +120,7 @@ def command(
     options = replace(options, groups=asked)
     printer = _Changes(form).show if only_changes else _Snapshots(form, options, interval).show
     try:
-        asyncio.run(_watch(_Watching(uri, more + domains, bits, interval, count), printer))
+        asyncio.run(_watch(_Watching(uri, more + domains, bits, interval, count, kernel), printer))
     except (KeyboardInterrupt, asyncio.CancelledError):  # how it is meant to end
         return Exit.COMPLETE
     return Exit.COMPLETE
@@ -132,7 +137,12 @@ async def _watch(watching: _Watching, show: Printer) -> None:
         group.name: watching.interval for group in GROUPS if not watching.groups or watching.groups >> group.bit & 1
     }
     collecting = collect(
-        watching.uri, watching.groups or None, domains=watching.names or None, plan=plan, deadline=DEADLINE
+        watching.uri,
+        watching.groups or None,
+        domains=watching.names or None,
+        plan=plan | {"kernel": watching.interval},
+        deadline=DEADLINE,
+        kernel=watching.kernel,
     )
     async with collecting as collector:
         await _until_swept(collector)

@@ -12,13 +12,13 @@ from domstats.catalog.groups import GROUP_NAMES, GROUPS
 from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.layout import Shape
-from domstats.model.merge import ALL_GROUPS, Merger, Part
-from domstats.model.sampling import Sampling, Status
+from domstats.model.merge import Merger, Part
+from domstats.model.sampling import COLUMN_NAMES, OVERLAID, Sampling, Status
 from domstats.model.snapshot import Snapshot
 
 FREE = sum(1 << group.bit for group in GROUPS if not group.needs_monitor)
 """Bits of the groups libvirt fills without asking a guest."""
-MONITOR = ALL_GROUPS & ~FREE
+MONITOR = ((1 << len(GROUP_NAMES)) - 1) & ~FREE
 """Bits of those it asks the guest's monitor or waits for its job to fill, and of what a newer libvirt may bring."""
 
 
@@ -34,6 +34,10 @@ class Row:
     """From where each group came last; no group is in two of them."""
     previous: Parts = ()
     """And the time before."""
+    overlay: Part | None = None
+    """What the host's kernel says of it, laid over the other parts."""
+    overlay_before: Part | None = None
+    """And the time before."""
     partial: bool = False
     """The last reply lacked what the monitor gives."""
     blocked: bool = False
@@ -44,6 +48,17 @@ class Row:
         self.parts, replaced = _put(self.parts, part)
         for each in replaced:
             self.previous, _ = _put(self.previous, each)
+
+    def lay_over(self, part: Part | None) -> None:
+        """What the kernel says now; None where it says nothing any more."""
+        domain = None if part is None else part.snapshot.layout.records[part.position].domain
+        before = self.overlay
+        if before is not None and before.snapshot.layout.records[before.position].domain != domain:
+            # Of another process. It is of another run of the guest, which the next roll call will tell, so its first
+            # figures are not shown as this run's.
+            self.overlay = self.overlay_before = None
+            return
+        self.overlay, self.overlay_before = part, before
 
     def has(self, groups: int) -> bool:
         """Whether all of these groups (bits) have come."""
@@ -131,6 +146,23 @@ class Board:
                 row.take(part)
         return full
 
+    def lay_over(self, kernel: Snapshot, groups: int) -> None:
+        """What the host's kernel says of the guests it has, with these groups (bits); of the others it says nothing."""
+        places = {record.domain.uuid: position for position, record in enumerate(kernel.layout.records)}
+        for uuid, row in self.rows.items():
+            position = places.get(uuid) if row.domain.id is not None else None
+            row.lay_over(None if position is None else Part(kernel, position, groups, overlay=True))
+
+    def lift(self) -> None:
+        """The kernel says nothing any more: what libvirt says is shown."""
+        for row in self.rows.values():
+            row.overlay = row.overlay_before = None
+
+    @property
+    def overlaid(self) -> int:
+        """Of how many domains the kernel says something."""
+        return sum(row.overlay is not None for row in self.rows.values())
+
     def fail(self, uuids: Iterable[str]) -> None:
         """libvirt could not say what was asked of these."""
         for uuid in uuids:
@@ -159,9 +191,11 @@ class Board:
         `gone`, are not.
         """
         rows = [row for row in self.rows.values() if gone or not row.gone]
-        layout, values = self._merger.merge([row.domain for row in rows], [row.parts for row in rows])
-        sampling = _sampling([row.parts for row in rows])
-        old = ~(time - sampling.times <= fresh_for)  # a time that is not known is old, too
+        parts = [_laid_over(row.parts, row.overlay) for row in rows]
+        layout, values = self._merger.merge([row.domain for row in rows], parts)
+        sampling = _sampling(parts)
+        of_groups = sampling.times[:, : len(GROUP_NAMES)]
+        old = ~(time - of_groups <= fresh_for)  # a time that is not known is old, too
         wanted = np.array([asked >> bit & 1 for bit in range(len(GROUP_NAMES))], np.bool_)
         sampling.status[(old & wanted).any(axis=1)] = Status.STALE
         for number, row in enumerate(rows):
@@ -172,12 +206,16 @@ class Board:
 
     def previous(self) -> Picture:
         """Of each domain on the board, every group as it came the time before; `develop` makes a snapshot of it."""
-        return [(row.domain, row.previous) for row in self.rows.values()]
+        return [(row.domain, _laid_over(row.previous, row.overlay_before)) for row in self.rows.values()]
 
     def develop(self, picture: Picture, time: float, host_cpus: int | None) -> Snapshot:
         """What `previous` gave, as a snapshot with the time given; every status is fresh."""
         layout, values = self._merger.merge([domain for domain, _ in picture], [parts for _, parts in picture])
         return Snapshot(layout, values, time, _sampling([parts for _, parts in picture]), host_cpus)
+
+
+def _laid_over(parts: Parts, overlay: Part | None) -> Parts:
+    return parts if overlay is None else (*parts, overlay)
 
 
 def _status(row: Row) -> Status:
@@ -208,20 +246,20 @@ def _keys_by_group(shape: Shape) -> dict[int, set[str]]:
 
 def _sampling(rows: Sequence[Sequence[Part]]) -> Sampling:
     """When and from where each group of each row came; every status fresh."""
-    times = np.full((len(rows), len(GROUP_NAMES)), np.nan)
+    times = np.full((len(rows), len(COLUMN_NAMES)), np.nan)
     uncertainty = np.zeros_like(times)
     sources = np.zeros(times.shape, np.uint8)
     names: dict[str, int] = {}
-    pieces: dict[int, tuple[Snapshot, list[tuple[int, int, int]]]] = {}
+    pieces: dict[tuple[int, bool], tuple[Snapshot, list[tuple[int, int, int]]]] = {}
     for number, parts in enumerate(rows):
         for part in parts:
-            _, places = pieces.setdefault(id(part.snapshot), (part.snapshot, []))
+            _, places = pieces.setdefault((id(part.snapshot), part.overlay), (part.snapshot, []))
             places.append((number, part.position, part.groups))
     columns = np.arange(len(GROUP_NAMES))
-    for snapshot, places in pieces.values():
+    for (_, overlay), (snapshot, places) in pieces.items():
         here, there, groups = np.array(places, np.int64).T
         row_of, column = np.nonzero(groups[:, np.newaxis] >> columns & 1)
-        to, origin, sampling = (here[row_of], column), (there[row_of], column), snapshot.sampling
+        to, origin, sampling = (here[row_of], column + OVERLAID * overlay), (there[row_of], column), snapshot.sampling
         times[to] = sampling.times[origin]
         uncertainty[to] = sampling.uncertainty[origin]
         sources[to] = names.setdefault(sampling.source_names[0], len(names))

@@ -1,5 +1,8 @@
 """The collector: asks one host again and again by a plan, and always has what is known, with its age.
 
+What the host's kernel says of the guests is laid over what libvirt says, see `overlay`: it is asked before a snapshot
+is published, and makes those more frequent.
+
 Its tasks: `_stay_connected` opens the connection anew whenever it is lost; `_tick` asks who is there and publishes a
 snapshot, every period, whatever has come, and `_look_on_events` asks in between; a `_sweep` for each pace of the plan
 asks the guests; the describer reads what definitions say. All of them write on one board.
@@ -185,6 +188,7 @@ class Collector:
     async def start(self) -> None:
         """Learn who is there, and go on from then on. Raises what the roll call raises."""
         await self._look()
+        await self._lay_over(self._deadline)
         self._publish()
         for work in (self._stay_connected, self._tick, self._look_on_events, self._describer.run):
             self._begin(work())
@@ -237,9 +241,10 @@ class Collector:
             await asyncio.sleep(back_off.delay())
 
     async def _tick(self) -> None:
-        now, period = asyncio.get_running_loop().time, self.plan.period
-        at = looked = now()
+        now = asyncio.get_running_loop().time
+        at = looked = laid_over = now()
         while True:
+            period = self._period
             at += period
             await asyncio.sleep(at - now())
             at = max(at, now() - period)  # a loop that was held up does not catch up on what it missed
@@ -247,7 +252,20 @@ class Collector:
             if not self._reach.lost and (due or self._is_looking):
                 looked = now() if due else looked
                 await self._look_within(min(period / 2, self._deadline))
+            if now() - laid_over >= self.plan.kernel - period / 2:
+                laid_over = now()
+                await self._lay_over(period / 2)
             self._publish()
+
+    @property
+    def _period(self) -> float:
+        """Seconds from one snapshot to the next."""
+        return min(self.plan.period, self.plan.kernel) if self._board.overlaid else self.plan.period
+
+    async def _lay_over(self, seconds: float) -> None:
+        """Ask the kernel, if it can be asked, and wait no longer than that."""
+        if self._reach.overlay is not None:
+            await self._reach.overlay.lay_over(self._board, self.plan.asked, seconds)
 
     async def _look_on_events(self) -> None:
         """Events come many at a time; one roll call shows what all of them did, if it begins after them."""

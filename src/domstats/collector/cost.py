@@ -32,6 +32,10 @@ class Cost:
     """Calls whose answer is late, now."""
     hung_total: int = 0
     reconnects: int = 0
+    kernel_polls: int = 0
+    """Of the host's kernel, beside libvirt."""
+    kernel_seconds: float = 0.0
+    """That these took; they are not among `seconds`."""
 
     def add_call(self, groups: int, domains: Sequence[Domain], seconds: float, size: int) -> None:
         """A call for these groups (bits) of these domains has been answered."""
@@ -49,6 +53,11 @@ class Cost:
         """A sweep is over; so long were calls of it under way."""
         self.sweeps += 1
         self.sweep_seconds = seconds
+
+    def add_kernel_poll(self, seconds: float) -> None:
+        """The kernel has been asked for what it says of the guests."""
+        self.kernel_polls += 1
+        self.kernel_seconds += seconds
 
     def forget(self, uuid: str) -> None:
         """A domain is gone."""

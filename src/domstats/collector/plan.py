@@ -16,6 +16,8 @@ from domstats.errors import UsageError
 
 FREE_PERIOD, MONITOR_PERIOD = 2.0, 15.0
 """Seconds. Groups that need no guest cost libvirtd 30 ms for 1,000 guests, the others 6 s."""
+KERNEL, KERNEL_PERIOD = "kernel", 1.0
+"""In the place of a group's name: what this host's kernel gives, of whatever group; and its seconds."""
 SHARE = 0.2
 """Part of libvirtd's time that a collector may take."""
 LEAST_PERIOD = 0.1
@@ -41,6 +43,8 @@ class Plan:
     """The others, by their periods."""
     share: float
     """Part of libvirtd's time that these may take: a period is longer where its sweep takes more."""
+    kernel: float = KERNEL_PERIOD
+    """Seconds from one look at what the host's kernel gives to the next, where it gives anything."""
 
     @property
     def period(self) -> float:
@@ -56,11 +60,14 @@ class Plan:
 def make_plan(groups: int, periods: Mapping[str, float], share: float = SHARE) -> Plan:
     """The plan for these groups (bits; 0 for all).
 
-    `periods`: seconds, by the groups' names; for all others 2 s where no guest is needed, else 15 s. Raises
-    UnknownGroup, and UsageError for a period or a share that is none.
+    `periods`: seconds, by the groups' names; for all others 2 s where no guest is needed, else 15 s. By the name
+    `kernel`: those of what the host's kernel gives, by default 1 s. Raises UnknownGroup, and UsageError for a period
+    or a share that is none.
     """
     if not 0 < share <= 1:
         raise UsageError(f"a share is a number over 0, up to 1, not {share!r}")
+    kernel = _checked(KERNEL, periods.get(KERNEL, KERNEL_PERIOD))
+    periods = {name: seconds for name, seconds in periods.items() if name != KERNEL}
     wished = {group_bits(name): _checked(name, seconds) for name, seconds in periods.items()}
     asked = groups or EVERY_BIT
     for name, bit in zip(periods, wished, strict=True):
@@ -76,6 +83,7 @@ def make_plan(groups: int, periods: Mapping[str, float], share: float = SHARE) -
         Pace(asked & FREE, min(free, default=FREE_PERIOD)),
         tuple(Pace(bits, period) for period, bits in sorted(by_period.items())),
         share,
+        kernel,
     )
 
 

@@ -10,6 +10,7 @@ from domstats.collector.breaker import Breaker
 from domstats.collector.completeness import Completeness
 from domstats.collector.cost import Cost
 from domstats.collector.lanes import MAX_HUNG, HungCall, Lanes, close
+from domstats.collector.overlay import Overlay
 from domstats.collector.slicing import Slicer
 from domstats.errors import ConnectionLost
 from domstats.model.domain import Domain
@@ -31,15 +32,18 @@ class Reach:
         width: int | None = None,
         max_hung: int = MAX_HUNG,
         sees_processes: bool = True,
+        kernel: Source | None = None,
     ) -> None:
         """`first`: an open connection, which opens the others. `width`: how many calls there are at a time.
 
-        `sees_processes`: whether the processes of the guests may be looked at.
+        `sees_processes`: whether the processes of the guests may be looked at. `kernel`: the host's own figures, to be
+        laid over what `first` says.
         """
         self._sees_processes = sees_processes
         width = width or min(LANES_MAX, LANES_A_CPU * (os.cpu_count() or 1))
         self.lanes = Lanes(self._open, width, max_hung, self._late)
         self.breaker, self.slicer, self.completeness, self.cost = Breaker(), Slicer(), Completeness(), Cost()
+        self.overlay = None if kernel is None else Overlay(kernel, self.cost)
         self._main = first
         self._opening = asyncio.Lock()
         self._closed = False
@@ -111,4 +115,6 @@ class Reach:
         """Close every connection; safe to call twice."""
         self._closed = True
         await self.lanes.close()
+        if self.overlay is not None:
+            await self.overlay.aclose()
         await close(self._main)

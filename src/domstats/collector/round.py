@@ -252,6 +252,8 @@ class Question:
         if self._guests is not None:
             left = seconds - (now() - began) - min(MERGING_MAX, MERGING * seconds)
             await self._guests.sweep(left, progress=progress)
+        if self._reach.overlay is not None:
+            await self._reach.overlay.lay_over(self._board, self._asked, max(0.0, seconds - (now() - began)))
         time = self._reach.clock()
         fresh_for: npt.NDArray[np.float64] = np.full(len(GROUP_NAMES), time - at)
         snapshot = self._board.snapshot(time, self._asked, fresh_for, self._roll.host_cpus, gone=False)

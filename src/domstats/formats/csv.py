@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.formats import frame
 from domstats.formats.frame import Cell, Frame
 from domstats.formats.options import NO_OPTIONS, Options
@@ -32,6 +31,7 @@ from domstats.formats.text import escape
 from domstats.model.layout import Layout, Shape
 from domstats.model.params import ParamType, Value
 from domstats.model.record import Record
+from domstats.model.sampling import COLUMN_NAMES
 from domstats.model.snapshot import Snapshot
 
 LONG = (frame.DOMAIN, frame.UUID, frame.ID, frame.STATUS, frame.AGE, frame.SAMPLED, "key", "type", "value")
@@ -75,7 +75,7 @@ def _long(snapshot: Snapshot) -> Iterator[_Part]:
     """The values of everybody, a part a record."""
     keys: dict[Shape, tuple[Sequence[str], Sequence[str]]] = {}
     labels = {int(kind): kind.label for kind in ParamType}
-    times, groups = snapshot.sampling.times, len(GROUP_NAMES)
+    times, columns = snapshot.sampling.times, len(COLUMN_NAMES)
     ages, sampled = (snapshot.time - times).tolist(), frame.moments(times.ravel())
     for position, (record, values) in enumerate(_records(snapshot)):
         shape, domain = record.layout.shape, record.domain
@@ -85,9 +85,9 @@ def _long(snapshot: Snapshot) -> Iterator[_Part]:
             continue
         if shape not in keys:
             keys[shape] = shape.keys, [labels[kind] for kind in shape.types]
-        by_group = _rounded(ages[position]), sampled[position * groups : (position + 1) * groups]
-        of_groups = [list(map(cells.__getitem__, shape.groups)) for cells in by_group]
-        yield [*([cell] * len(values) for cell in who), *of_groups, *keys[shape], values]
+        by_column = _rounded(ages[position]), sampled[position * columns : (position + 1) * columns]
+        of_columns = [list(map(cells.__getitem__, shape.columns)) for cells in by_column]
+        yield [*([cell] * len(values) for cell in who), *of_columns, *keys[shape], values]
 
 
 def _records(snapshot: Snapshot) -> Iterator[tuple[Record, list[Value]]]:

@@ -116,6 +116,8 @@ def _standings(snapshot: Snapshot) -> list[bytes]:
     written = {}
     for one in set(each):
         told = {"status": one.status.label, "age": one.age, "ages": one.ages}
+        if one.overlaid:
+            told["overlaid"] = one.overlaid
         written[one] = b',%b,"stats":' % _members(told)
     return [written[one] for one in each]
 

@@ -29,6 +29,7 @@ class DomainObject(msgspec.Struct):
     ages: dict[str, float]
     stats: dict[str, int | float | bool | str | dict[str, str]]
     types: dict[str, str]
+    overlaid: list[str] = []
 
 
 @contextmanager
@@ -46,7 +47,9 @@ def record_of(read: DomainObject, usual: dict[str, str]) -> ReadRecord:
         raise ValueError(f"there is no status {read.status!r}")
     types = usual | read.types if read.types else usual
     params = [_param(key, types.get(key), value) for key, value in read.stats.items()]
-    return ReadRecord(domain_of(text(read.name), read.uuid, read.id), params, STATUSES[read.status], read.ages)
+    return ReadRecord(
+        domain_of(text(read.name), read.uuid, read.id), params, STATUSES[read.status], read.ages, read.overlaid
+    )
 
 
 def _param(key: str, type_name: str | None, written: Any) -> TypedParameter:

@@ -3,7 +3,8 @@
 Each row of a frame begins with whose it is (`domain`, `uuid`, `id`), in a table of devices with the device's number,
 called as the table is (`vcpu`, ...), and its `name` where it has one. Then comes how the row stands: the `status` of
 the domain's record; `sampled`, when the values were read, and `age`, the seconds from then to the poll. Those two are
-of the group that a device's values are in; for a domain, of the oldest of its groups; missing where nothing was read.
+of the group that a device's values are in (the older, where the kernel gives some of them); for a domain, of the
+oldest of its groups; missing where nothing was read.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from domstats.model.domain import Domain
 from domstats.model.layout import Layout
 from domstats.model.params import ParamType, Value
 from domstats.model.record import Poll
-from domstats.model.sampling import Status
+from domstats.model.sampling import COLUMN_NAMES, OVERLAID, Status
 from domstats.model.tables import TABLES, Table
 
 DOMAIN, UUID, ID, STATUS, AGE, SAMPLED = "domain", "uuid", "id", "status", "age", "sampled"
@@ -123,11 +124,14 @@ class Frame:
 
     def _times(self) -> npt.NDArray[np.float64]:
         times, name = self.poll.sampling.times, self.table.name
-        if name != DOMAIN:
+        if name != DOMAIN and not _overlaid(self.poll.layout):
             of_group: npt.NDArray[np.float64] = times[self.table.record, GROUP_NAMES.index(name)]
             return of_group
-        oldest: npt.NDArray[np.float64] = np.fmin.reduce(np.where(_groups(self.poll.layout), times, np.nan), axis=1)
-        return oldest
+        known = np.where(_columns_present(self.poll.layout), times, np.nan)
+        if name != DOMAIN:
+            known = known[:, GROUP_NAMES.index(name) :: OVERLAID]
+        oldest: npt.NDArray[np.float64] = np.fmin.reduce(known, axis=1)
+        return oldest if name == DOMAIN else oldest[self.table.record]
 
 
 def _microseconds(times: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], Valid]:
@@ -181,14 +185,18 @@ def widest(types: Sequence[ParamType]) -> ParamType:
     return next((kind for kind, held in _HELD_BY.items() if held.issuperset(types)), ParamType.STRING)
 
 
-def _groups(layout: Layout) -> npt.NDArray[np.bool_]:
-    """Which groups each record has values of: a row a record, a column for each of GROUP_NAMES."""
-    present: npt.NDArray[np.bool_] | None = layout.derived.get("frame_groups")
+def _overlaid(layout: Layout) -> bool:
+    return any(shape.overlaid for shape, _ in layout.by_shape())
+
+
+def _columns_present(layout: Layout) -> npt.NDArray[np.bool_]:
+    """Which columns of the sampling each record has values of: a row a record, a column for each of COLUMN_NAMES."""
+    present: npt.NDArray[np.bool_] | None = layout.derived.get("frame_columns")
     if present is None:
-        present = layout.derived["frame_groups"] = np.zeros((len(layout), len(GROUP_NAMES)), np.bool_)
+        present = layout.derived["frame_columns"] = np.zeros((len(layout), len(COLUMN_NAMES)), np.bool_)
         for shape, positions in layout.by_shape():
-            for group in set(shape.groups):
-                present[positions, group] = True
+            for column in set(shape.columns):
+                present[positions, column] = True
     return present
 
 

@@ -28,7 +28,7 @@ def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
     return document.objects(snapshot, document.STATS, document.Frame(b"", start, ends, b"", b""))
 
 
-class _Line(DomainObject):
+class _Line(DomainObject, kw_only=True):
     time: float
     source: Text
 

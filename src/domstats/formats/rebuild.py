@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from domstats.catalog.groups import GROUP_NAMES
+from domstats.formats.overlaid import flags_of
 from domstats.model.domain import Domain, is_uuid
-from domstats.model.layout import DomainKey
+from domstats.model.layout import DomainKey, Layout, RecordLayout, Shape
 from domstats.model.params import ParamType, TypedParameter, Value
-from domstats.model.sampling import Sampling, Status
+from domstats.model.sampling import COLUMN_NAMES, Sampling, Status
 from domstats.model.snapshot import Snapshot
 
 STATUSES = {status.label: status for status in Status}
 TYPES = {kind.label: kind for kind in ParamType}
-_GROUPS = {name: number for number, name in enumerate(GROUP_NAMES)}
+_COLUMNS = {name: number for number, name in enumerate(COLUMN_NAMES)}
 _DOMAIN_IDS = range(-(1 << 31), 1 << 31)
 _PYTHON_TYPES: dict[ParamType, type] = {ParamType.STRING: str, ParamType.BOOLEAN: bool, ParamType.DOUBLE: float}
 
@@ -30,7 +30,9 @@ class ReadRecord:
     params: Sequence[TypedParameter]
     status: Status
     ages: Mapping[str, float]
-    """Seconds since each group was sampled."""
+    """Seconds since each group was sampled, and what of it came from the kernel instead."""
+    overlaid: Sequence[str] = ()
+    """Which values came from the kernel; see formats.overlaid."""
 
 
 def snapshot_of(records: Sequence[ReadRecord], time: float, source: str) -> Snapshot:
@@ -46,12 +48,21 @@ def snapshot_of(records: Sequence[ReadRecord], time: float, source: str) -> Snap
     times, status = np.array(sampling.times), np.array([record.status for record in records], np.uint8)
     for row, record in zip(times, records, strict=True):
         for group, age in record.ages.items():
-            if group not in _GROUPS or not math.isfinite(age):
+            if group not in _COLUMNS or not math.isfinite(age):
                 raise ValueError(f"domain {record.domain.name!r} has an age of {age} for a group {group!r}")
-            row[_GROUPS[group]] = time - age
+            row[_COLUMNS[group]] = time - age
     snapshot = Snapshot.of_params(((record.domain, record.params) for record in records), time=time)
-    return snapshot.with_sampling(
-        Sampling(status, times, sampling.sources, sampling.source_names, sampling.uncertainty)
+    layout = Layout(list(map(_overlaid, snapshot.layout.records, records)))
+    sampling = Sampling(status, times, sampling.sources, sampling.source_names, sampling.uncertainty)
+    return Snapshot(layout, snapshot.values, time, sampling, None)
+
+
+def _overlaid(layout: RecordLayout, record: ReadRecord) -> RecordLayout:
+    if not record.overlaid:
+        return layout
+    shape = layout.shape
+    return RecordLayout(
+        layout.domain, Shape.of(shape.keys, shape.types, flags_of(shape.keys, record.overlaid)), layout.strings
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from domstats.formats.overlaid import patterns_of
 from domstats.model.layout import Shape
 from domstats.model.record import Record
 from domstats.model.sampling import Status
@@ -20,9 +21,11 @@ class Standing:
 
     status: Status
     ages: Mapping[str, float]
-    """Seconds since each of the record's groups was sampled."""
+    """Seconds since each of the record's groups was sampled, and what of it came from the kernel instead."""
     age: float
     """Seconds since the oldest of them was sampled; 0 for a record without values."""
+    overlaid: tuple[str, ...]
+    """Which of the values came from the kernel; see formats.overlaid."""
 
 
 def standings(snapshot: Snapshot) -> list[Standing]:
@@ -48,4 +51,4 @@ def standings(snapshot: Snapshot) -> list[Standing]:
 
 def _standing(record: Record) -> Standing:
     ages = {group: round(age, MICROSECONDS) for group, age in record.ages.items()}
-    return Standing(record.status, ages, max(ages.values(), default=0.0))
+    return Standing(record.status, ages, max(ages.values(), default=0.0), patterns_of(record.layout.shape))

@@ -9,8 +9,9 @@
 A domain stands on one line. What has no value has no element. A value whose wire type is not the one its field usually
 has says so (`type`). Elements follow one another as the values do, and duplicate keys are both there, so that reading a
 document gives the same parameters in the same order. `id` is missing for a domain that is off; `age` is that of its
-oldest group, and <ages> has those of all groups where they are not the same. How keys and texts are written: see
-`xml_form`. `xml.rng` beside this module is the schema.
+oldest group, and <ages> has those of all groups where they are not the same, and `overlaid`, the fields or keys of what
+came from the kernel in libvirt's place. How keys and texts are written: see `xml_form`. `xml.rng` beside this module is
+the schema.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from domstats.formats.xml_form import (
     CURRENT,
     INTEGERS,
     MAXIMUM,
+    OVERLAID,
     PARAM,
     REASON,
     STATE,
@@ -100,20 +102,20 @@ def _standings(snapshot: Snapshot) -> list[bytes]:
     for record, one in zip(snapshot.layout.records, standings(snapshot), strict=True):
         text = written.get(one)
         if text is None:
-            text = written[one] = _standing(one, len(set(record.shape.groups)))
+            text = written[one] = _standing(one, len(set(record.shape.columns)))
         found.append(text)
     return found
 
 
 def _standing(one: Standing, groups: int) -> bytes:
-    """`groups`: how many the record has."""
+    """`groups`: how many ages the record has if all are known."""
     tag = f" status='{one.status.label}'"
-    if not one.ages:
-        return f"{tag}>".encode()
-    tag += f" age='{double(one.age)}'>"
-    if len(one.ages) < groups or len(set(one.ages.values())) > 1:
+    tag += f" age='{double(one.age)}'>" if one.ages else ">"
+    differ = one.ages and (len(one.ages) < groups or len(set(one.ages.values())) > 1)
+    if differ or one.overlaid:
         ages = "".join(f" {group}='{double(age)}'" for group, age in one.ages.items())
-        tag += f"<{AGES}{ages}/>"
+        overlaid = attribute(OVERLAID, " ".join(one.overlaid)) if one.overlaid else ""
+        tag += f"<{AGES}{ages}{overlaid}/>"
     return tag.encode()
 
 

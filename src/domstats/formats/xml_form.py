@@ -29,7 +29,7 @@ STAT_USUAL = ParamType.ULLONG.label
 INTEGERS = (ParamType.INT, ParamType.UINT, ParamType.LLONG, ParamType.ULLONG)
 BOOLEANS = ("false", "true")
 
-AGES, CPUS, ITEM, PARAM, STAT = "ages", "cpus", "item", "param", "stat"
+AGES, CPUS, ITEM, OVERLAID, PARAM, STAT = "ages", "cpus", "item", "overlaid", "param", "stat"
 GROUP_ELEMENTS = {CPUS if group.prefix == "vcpu" else group.prefix: group.prefix for group in GROUPS}
 """A group's element: the first part of its keys."""
 _ELEMENTS = {prefix: element for element, prefix in GROUP_ELEMENTS.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
@@ -25,6 +26,7 @@ from domstats.formats.xml_form import (
     CURRENT,
     GROUP_ELEMENTS,
     MAXIMUM,
+    OVERLAID,
     PARAM,
     REASON,
     STAT,
@@ -40,7 +42,7 @@ from domstats.formats.xml_form import (
 )
 from domstats.model.domain import Domain, is_uuid
 from domstats.model.params import RANGES, ParamType, TypedParameter, Value
-from domstats.model.sampling import Status
+from domstats.model.sampling import COLUMN_NAMES, Status
 from domstats.model.snapshot import Snapshot
 from domstats.wire.limits import PARAMS_MAX, STRING_MAX
 
@@ -97,6 +99,8 @@ class _Domain:
     params: list[TypedParameter] = field(default_factory=list)
     ages: dict[str, float] | None = None
     """Of each group, where they differ."""
+    overlaid: Sequence[str] = ()
+    """Which values came from the kernel."""
 
     def record(self) -> ReadRecord:
         """What has been read."""
@@ -104,7 +108,7 @@ class _Domain:
         if ages is None:
             groups = {group_of(param.name) for param in self.params} if self.age is not None else ()
             ages = {GROUP_NAMES[group]: self.age or 0.0 for group in groups}
-        return ReadRecord(self.domain, self.params, self.status, ages)
+        return ReadRecord(self.domain, self.params, self.status, ages, self.overlaid)
 
 
 class Reader:
@@ -289,10 +293,12 @@ class Reader:
         self._leaf = _Leaf(key, kind, encoded=self._encoded(kind, attributes))
 
     def _start_ages(self, attributes: dict[str, str]) -> None:
-        self._allow(AGES, attributes, *GROUP_NAMES)
+        self._allow(AGES, attributes, *COLUMN_NAMES, OVERLAID, f"{OVERLAID}-encoding")
         if self._domain is None or self._params or self._domain.ages is not None:
             self._fault(f"<{AGES}> that is not the first in its domain")
-        self._domain.ages = {group: self._seconds(group, age) for group, age in attributes.items()}
+        ages = ((name, age) for name, age in attributes.items() if not name.startswith(OVERLAID))
+        self._domain.ages = {name: self._seconds(name, age) for name, age in ages}
+        self._domain.overlaid = self._string(OVERLAID, attributes).split(" ") if OVERLAID in attributes else ()
         self._leaf = _Leaf(AGES, None)
 
     def _allow(self, tag: str, attributes: dict[str, str], *names: str) -> None:

@@ -117,7 +117,7 @@ class Figures:
         """Seconds since the oldest of a record's groups was sampled; not known for a record without values."""
         ages, known = self._nowhere()
         for shape, positions in self._snapshot.layout.by_shape():
-            times = self._snapshot.sampling.times[positions][:, sorted(set(shape.groups))]
+            times = self._snapshot.sampling.times[positions][:, sorted(set(shape.columns))]
             oldest = np.min(times, axis=1, initial=np.inf, where=~np.isnan(times))
             known[positions] = oldest < np.inf
             ages[positions] = self._snapshot.time - oldest

@@ -20,6 +20,7 @@ from domstats.catalog.groups import group_of
 from domstats.errors import UnknownDomain
 from domstats.model.domain import Domain, is_uuid
 from domstats.model.params import ParamType
+from domstats.model.sampling import OVERLAID
 
 DomainKey = str | int | uuid_module.UUID
 Positions = npt.NDArray[np.int64]
@@ -28,7 +29,9 @@ Positions = npt.NDArray[np.int64]
 class Shape:
     """The ordered keys and types of a record. Equal shapes are the same object; a host of 1,024 guests had 11."""
 
-    __slots__ = ("__weakref__", "derived", "entries", "groups", "keys", "slots", "string_slots", "types")
+    __slots__ = (
+        "__weakref__", "columns", "derived", "entries", "groups", "keys", "overlaid", "slots", "string_slots", "types",
+    )  # fmt: skip
 
     keys: tuple[str, ...]
     types: bytes
@@ -39,29 +42,36 @@ class Shape:
     """Slot and type of each key, for look-ups that need both."""
     groups: bytes
     """Index into catalog.groups.GROUP_NAMES a slot."""
+    overlaid: bytes
+    """1 for a slot whose value the kernel gives in libvirt's place, else 0; empty where there is none."""
+    columns: bytes
+    """Index into model.sampling.COLUMN_NAMES a slot: where its time and source stand."""
     string_slots: tuple[int, ...]
     """Slots that hold strings, ascending."""
     derived: dict[Any, Any]
     """What other modules have worked out from this shape and wish to keep as long as it lives."""
 
     @classmethod
-    def of(cls, keys: Sequence[str], types: bytes) -> Shape:
-        """The shape with these keys and types."""
-        identity = (tuple(keys), types)
+    def of(cls, keys: Sequence[str], types: bytes, overlaid: bytes = b"") -> Shape:
+        """The shape with these keys and types; `overlaid`: a 0 or 1 a slot, or nothing where all are 0."""
+        identity = (tuple(keys), types, overlaid if any(overlaid) else b"")
         shape = _shapes.get(identity)
         if shape is None:
             shape = cls.__new__(cls)
-            shape.keys, shape.types = identity
+            shape.keys, shape.types, shape.overlaid = identity
             shape.slots = {key: slot for slot, key in enumerate(shape.keys)}
             shape.entries = {key: (slot, types[slot]) for key, slot in shape.slots.items()}
-            shape.groups = bytes(map(group_of, shape.keys))
+            shape.groups = shape.columns = bytes(map(group_of, shape.keys))
+            if shape.overlaid:
+                pairs = zip(shape.groups, shape.overlaid, strict=True)
+                shape.columns = bytes(group + OVERLAID * other for group, other in pairs)
             shape.string_slots = tuple(slot for slot, kind in enumerate(types) if kind == ParamType.STRING)
             shape.derived = {}
             _shapes[identity] = shape
         return shape
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Shape.of, (self.keys, self.types)
+        return Shape.of, (self.keys, self.types, self.overlaid)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -70,7 +80,7 @@ class Shape:
         return f"<Shape of {len(self.keys)} keys>"
 
 
-_shapes: WeakValueDictionary[tuple[tuple[str, ...], bytes], Shape] = WeakValueDictionary()
+_shapes: WeakValueDictionary[tuple[tuple[str, ...], bytes, bytes], Shape] = WeakValueDictionary()
 
 
 class RecordLayout:

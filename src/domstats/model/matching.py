@@ -17,10 +17,10 @@ Entries = dict[str, tuple[str, str, int]]
 
 def earlier_slots(record: RecordLayout, earlier: RecordLayout) -> tuple[Positions, npt.NDArray[np.bool_]]:
     """For each slot of `record`, the slot in `earlier` (-1: none), and whether another device stood in its place."""
-    entries = _entries(record)
-    if record.shape is earlier.shape and entries == _entries(earlier):
+    entries = device_entries(record)
+    if record.shape is earlier.shape and entries == device_entries(earlier):
         return np.arange(len(record.shape), dtype=np.int64), np.zeros(len(record.shape), np.bool_)
-    places = {device: entry for entry, device in _entries(earlier).items()}
+    places = {device: entry for entry, device in device_entries(earlier).items()}
     slots = np.full(len(record.shape), -1, np.int64)
     replaced = np.zeros(len(record.shape), np.bool_)
     for slot, (key, kind) in enumerate(zip(record.shape.keys, record.shape.types, strict=True)):
@@ -30,7 +30,7 @@ def earlier_slots(record: RecordLayout, earlier: RecordLayout) -> tuple[Position
             place = places.get(entries[entry])
             old_key = None if place is None else place + key[len(entry) :]
             replaced[slot] = place is None and key in earlier.shape.slots
-        elif _entry_of(key, _entries(earlier)):
+        elif _entry_of(key, device_entries(earlier)):
             old_key = None
         old = earlier.shape.slots.get(old_key) if old_key else None
         if old is not None and earlier.shape.types[old] == kind:
@@ -38,8 +38,8 @@ def earlier_slots(record: RecordLayout, earlier: RecordLayout) -> tuple[Position
     return slots, replaced
 
 
-def _entries(record: RecordLayout) -> Entries:
-    """The named devices of a record: key prefix to what identifies the device."""
+def device_entries(record: RecordLayout) -> Entries:
+    """The named devices of a record: key prefix (`block.1`) to what identifies the device."""
     found: Entries | None = record.derived.get("entries")
     if found is None:
         found = {}

@@ -1,5 +1,7 @@
 """Putting a snapshot together from parts of others: some groups of a domain from one poll, the rest from another.
 
+A part that is laid over the others gives single values in place of theirs, see `model.overlay`.
+
 What is worked out for a combination of parts (the merged record layouts, and where each value comes from) is remembered
 by the parts' identities, so that a round whose polls had the layouts of the round before costs one gather.
 """
@@ -14,16 +16,16 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.model.columns import Values
 from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.layout import Layout, Positions, RecordLayout, Shape
+from domstats.model.overlay import Chosen, lay_over
+from domstats.model.sampling import COLUMN_NAMES
 from domstats.model.snapshot import Snapshot
 
-GROUP_COUNT = len(GROUP_NAMES)
-ALL_GROUPS = (1 << GROUP_COUNT) - 1
-"""Bits by index into GROUP_NAMES."""
+ALL_GROUPS = (1 << len(COLUMN_NAMES)) - 1
+"""Bits by index into COLUMN_NAMES."""
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +35,9 @@ class Part:
     snapshot: Snapshot
     position: int
     groups: int = ALL_GROUPS
-    """Which groups are taken; bits by index into GROUP_NAMES."""
+    """Which groups are taken; bits by index into COLUMN_NAMES."""
+    overlay: bool = False
+    """Whether it gives single values of its groups in place of the others', and what these have not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -47,7 +51,9 @@ class _MergedRecord:
     """Slot to index, for strings: their indexes change as the tables are joined."""
 
 
-_RecordKey = tuple[Domain, Description | None, tuple[tuple[RecordLayout, int], ...]]
+_Piece = tuple[RecordLayout, int, bool]
+"""Of a part: its record, groups, and whether it is laid over the others."""
+_RecordKey = tuple[Domain, Description | None, tuple[_Piece, ...]]
 """What a merged record is made of; a domain's description is named apart, since equal domains may differ in it."""
 
 
@@ -65,7 +71,8 @@ class Merger:
     def merge(self, domains: Sequence[Domain], rows: Sequence[Sequence[Part]]) -> tuple[Layout, Values]:
         """A layout with a record of each domain, made of the parts of its row; and its values.
 
-        Keys stand in the order of their groups; a group that two parts have is taken from the first.
+        Keys stand in the order of their groups; a group that two parts have is taken from the first. What is laid over
+        comes last in its row.
         """
         snapshots: dict[int, Snapshot] = {}
         for row in rows:
@@ -77,7 +84,10 @@ class Merger:
             # enough: domains are equal whatever their definitions say.
             tuple(map(id, domains)),
             tuple(snapshot.layout for snapshot in snapshots.values()),
-            tuple(tuple((numbers[id(part.snapshot)], part.position, part.groups) for part in row) for row in rows),
+            tuple(
+                tuple((numbers[id(part.snapshot)], part.position, part.groups, part.overlay) for part in row)
+                for row in rows
+            ),
         )
         plan = self._plans.get(identity)
         if plan is None:
@@ -99,7 +109,7 @@ class Merger:
         offsets = np.cumsum([0, *(snapshot.layout.size for snapshot in snapshots)])
         merged: list[_MergedRecord] = []
         for domain, row in zip(domains, rows, strict=True):
-            parts = tuple((part.snapshot.layout.records[part.position], part.groups) for part in row)
+            parts = tuple((part.snapshot.layout.records[part.position], part.groups, part.overlay) for part in row)
             key = (domain, domain.info, parts)
             record = self._records.get(key)
             if record is None or record.layout.domain is not domain:
@@ -139,40 +149,42 @@ def without_old_groups(snapshot: Snapshot, seconds: float, merger: Merger | None
     young = snapshot.time - snapshot.sampling.times <= seconds
     if young.all():
         return snapshot
-    groups = (young << np.arange(GROUP_COUNT)).sum(axis=1).tolist()
+    groups = (young << np.arange(len(COLUMN_NAMES))).sum(axis=1).tolist()
     rows = [[Part(snapshot, position, bits)] for position, bits in enumerate(groups)]
     layout, values = (merger or Merger()).merge(snapshot.domains, rows)
     times = np.where(young, snapshot.sampling.times, np.nan)
     return Snapshot(layout, values, snapshot.time, replace(snapshot.sampling, times=times), snapshot.host_cpus)
 
 
-def _merge_record(domain: Domain, parts: Sequence[tuple[RecordLayout, int]]) -> _MergedRecord:
-    if len(parts) == 1 and parts[0][1] == ALL_GROUPS:
+def _merge_record(domain: Domain, parts: Sequence[_Piece]) -> _MergedRecord:
+    if len(parts) == 1 and parts[0][1:] == (ALL_GROUPS, False):
         return _as_it_is(domain, parts[0][0])
     taken = 0
-    chosen: list[tuple[int, int, int]] = []
-    for number, (record, groups) in enumerate(parts):
-        present = 0
-        for slot, group in enumerate(record.shape.groups):
-            if groups & ~taken & (1 << group):
-                chosen.append((group, number, slot))
-                present |= 1 << group
+    chosen: list[Chosen] = []
+    for number, (record, groups, overlay) in enumerate(parts):
+        shape, present = record.shape, 0
+        if overlay:
+            chosen = lay_over(chosen, [record for record, _, _ in parts], number, groups)
+            continue
+        over = shape.overlaid or bytes(len(shape))
+        for slot, (key, group, column) in enumerate(zip(shape.keys, shape.groups, shape.columns, strict=True)):
+            if groups & ~taken & (1 << column):
+                chosen.append(Chosen(key, group, number, slot, over[slot]))
+                present |= 1 << column
         taken |= present
-    chosen.sort(key=lambda each: each[0])
-    keys = [parts[number][0].shape.keys[slot] for _, number, slot in chosen]
-    types = bytes(parts[number][0].shape.types[slot] for _, number, slot in chosen)
-    shape = Shape.of(keys, types)
+    chosen.sort(key=lambda each: each.group)
+    types = bytes(parts[each.part][0].shape.types[each.slot] for each in chosen)
+    shape = Shape.of([each.key for each in chosen], types, bytes(each.overlaid for each in chosen))
     strings: list[str] = []
     indexes: dict[int, int] = {}
     for slot in shape.string_slots:
-        _, number, source_slot = chosen[slot]
-        source = parts[number][0]
+        source, source_slot = parts[chosen[slot].part][0], chosen[slot].slot
         indexes[slot] = len(strings)
         strings.append(source.strings[source.shape.string_slots.index(source_slot)])
     return _MergedRecord(
         RecordLayout(domain, shape, strings),
-        np.array([number for _, number, _ in chosen], np.int64),
-        np.array([slot for _, _, slot in chosen], np.int64),
+        np.array([each.part for each in chosen], np.int64),
+        np.array([each.slot for each in chosen], np.int64),
         indexes,
     )
 

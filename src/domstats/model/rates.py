@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
 
 from domstats.catalog.fields import Kind
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.catalog.lookup import kind_of
 from domstats.errors import NoRate, NotACounter, UnknownField
 from domstats.model.layout import DomainKey, Layout, Positions, RecordLayout, Shape
@@ -19,6 +19,7 @@ from domstats.model.matching import earlier_slots
 from domstats.model.names import resolve
 from domstats.model.params import ParamType
 from domstats.model.record import Poll
+from domstats.model.sampling import COLUMN_NAMES
 
 LEAST_INTERVAL = 0.04
 """Seconds. The kernel counts processor time in ticks of 10 ms (USER_HZ is 100 on every Linux); over fewer than four of
@@ -37,6 +38,7 @@ class Reason(IntEnum):
     RESTARTED = 4
     COUNTER_WENT_BACK = 5
     INTERVAL_TOO_SHORT = 6
+    SOURCE_CHANGED = 7
 
     @property
     def text(self) -> str:
@@ -52,6 +54,7 @@ _TEXTS = {
     Reason.RESTARTED: "restarted",
     Reason.COUNTER_WENT_BACK: "counter went back",
     Reason.INTERVAL_TOO_SHORT: "interval too short",
+    Reason.SOURCE_CHANGED: "source changed",
 }
 
 
@@ -164,14 +167,27 @@ def _earlier_values(before: Poll, now: Poll) -> tuple[Positions | None, npt.NDAr
         if other is record:
             earlier[here] = np.arange(before_starts[place], before_starts[place + 1])
             continue
-        slots, replaced = earlier_slots(record, other)
+        slots, replaced = _slots(record, other)
         _mark(reasons[here], replaced, Reason.DEVICE_REPLACED)
         _mark(reasons[here], slots < 0, Reason.NO_EARLIER_SAMPLE)
         if other.domain.id != record.domain.id:
             _mark(reasons[here], slots >= 0, Reason.RESTARTED)
+        if other.shape.overlaid != record.shape.overlaid:
+            # libvirt's counter of the same name may have begun elsewhere: at a cgroup's making, or in coarser steps.
+            then, now_from = _overlaid(other.shape), _overlaid(record.shape)
+            _mark(reasons[here], (slots >= 0) & (then[slots] != now_from), Reason.SOURCE_CHANGED)
         earlier[here] = np.maximum(slots, 0) + before_starts[place]
     # A value without an earlier one points at another's; there may be none at all to point at.
     return np.minimum(earlier, max(before.layout.size - 1, 0)), reasons
+
+
+def _slots(record: RecordLayout, earlier: RecordLayout) -> tuple[Positions, npt.NDArray[np.bool_]]:
+    """As earlier_slots, kept for the last record layout that it was asked of: it is most often the same one again."""
+    kept: tuple[ref[RecordLayout], Positions, npt.NDArray[np.bool_]] | None = record.derived.get("earlier")
+    if kept is None or kept[0]() is not earlier:
+        # A layout that held the one before it would keep all there have ever been.
+        kept = record.derived["earlier"] = (ref(earlier), *earlier_slots(record, earlier))
+    return kept[1:]
 
 
 def _differences(
@@ -228,6 +244,10 @@ def _counters(layout: Layout) -> npt.NDArray[np.bool_]:
     return _by_value(layout, "counters", _shape_counters, np.bool_)
 
 
+def _overlaid(shape: Shape) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(shape.overlaid or bytes(len(shape)), np.uint8)
+
+
 def _shape_counters(shape: Shape) -> npt.NDArray[np.bool_]:
     found: npt.NDArray[np.bool_] | None = shape.derived.get("counters")
     if found is None:
@@ -239,10 +259,10 @@ def _shape_counters(shape: Shape) -> npt.NDArray[np.bool_]:
 
 
 def _cells(layout: Layout) -> Positions:
-    """For each value, the flat index of its (record, group) in the sampling's arrays."""
+    """For each value, the flat index of its (record, column) in the sampling's arrays."""
     found: Positions | None = layout.derived.get("cells")
     if found is None:
-        groups = _by_value(layout, "groups", lambda shape: np.frombuffer(shape.groups, np.uint8), np.uint8)
+        columns = _by_value(layout, "columns", lambda shape: np.frombuffer(shape.columns, np.uint8), np.uint8)
         records = np.repeat(np.arange(len(layout)), np.diff(layout.starts))
-        found = layout.derived["cells"] = records * len(GROUP_NAMES) + groups
+        found = layout.derived["cells"] = records * len(COLUMN_NAMES) + columns
     return found

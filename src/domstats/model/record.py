@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.errors import UnknownField
 from domstats.model.columns import Values
 from domstats.model.domain import Domain
 from domstats.model.layout import Layout, RecordLayout
 from domstats.model.names import resolve
 from domstats.model.params import ParamType, TypedParameter, Value
-from domstats.model.sampling import Sampling, Status
+from domstats.model.sampling import COLUMN_NAMES, Sampling, Status
 from domstats.model.tree import tree
 
 _LAST_NUMBER = int(ParamType.DOUBLE)
@@ -145,13 +144,17 @@ class Record:
 
     @property
     def ages(self) -> dict[str, float]:
-        """Seconds since each group of this record was sampled, counted from the snapshot's time."""
+        """Seconds since each group of this record was sampled, counted from the snapshot's time.
+
+        What of a group the kernel gives has an age of its own: `cpu` is libvirt's part of it, `cpu.kernel` the rest.
+        """
         times = self._poll.sampling.times[self._position].tolist()
         shape = self.layout.shape
-        present: list[int] | None = shape.derived.get("groups_present")
+        present: list[int] | None = shape.derived.get("columns_present")
         if present is None:
-            present = shape.derived["groups_present"] = sorted(set(shape.groups))
-        return {GROUP_NAMES[group]: self._poll.time - times[group] for group in present if not math.isnan(times[group])}
+            present = shape.derived["columns_present"] = sorted(set(shape.columns))
+        there = ((column, times[column]) for column in present if not math.isnan(times[column]))
+        return {COLUMN_NAMES[column]: self._poll.time - time for column, time in there}
 
     @property
     def age(self) -> float:
@@ -160,6 +163,6 @@ class Record:
 
     @property
     def sources(self) -> dict[str, str]:
-        """Where each group of this record came from."""
+        """Where each group of this record came from, with the names of `ages`."""
         row = self._poll.sampling.sources[self._position].tolist()
-        return {group: self._poll.sampling.source_names[row[GROUP_NAMES.index(group)]] for group in self.ages}
+        return {group: self._poll.sampling.source_names[row[COLUMN_NAMES.index(group)]] for group in self.ages}

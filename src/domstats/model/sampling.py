@@ -1,4 +1,8 @@
-"""When and from where a snapshot's values came: a status a record, a time and a source for each of its groups."""
+"""When and from where a snapshot's values came: a status a record, a time and a source for each of its groups.
+
+Where the host's kernel is asked beside libvirt, some values of a group come from the one, at its time, and the rest
+from the other: such a group has two columns.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from domstats.catalog.groups import GROUP_NAMES
+
+OVERLAID = len(GROUP_NAMES)
+"""The column of a group's overlaid values is so many further than the group's own."""
+COLUMN_NAMES: tuple[str, ...] = (*GROUP_NAMES, *(f"{name}.kernel" for name in GROUP_NAMES))
+"""The groups, and what of each comes from the kernel instead."""
 
 
 class Status(IntEnum):
@@ -33,7 +42,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampling:
-    """Arrays with a row for each record; all but `status` have a column for each of GROUP_NAMES."""
+    """Arrays with a row for each record; all but `status` have a column for each of COLUMN_NAMES."""
 
     status: npt.NDArray[np.uint8]
     times: npt.NDArray[np.float64]
@@ -47,7 +56,7 @@ class Sampling:
     @classmethod
     def of_one_poll(cls, records: int, time: float, source: str, uncertainty: float = 0.0) -> Sampling:
         """Everything fresh, at one time and from one source; takes no memory to speak of."""
-        shape = (records, len(GROUP_NAMES))
+        shape = (records, len(COLUMN_NAMES))
         return cls(
             np.broadcast_to(np.uint8(Status.FRESH), records),
             np.broadcast_to(np.float64(time), shape),

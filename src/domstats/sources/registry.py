@@ -44,3 +44,15 @@ async def _open(uri: str, environment: Mapping[str, str], deadline: float) -> So
     from domstats.sources.libvirt.source import LibvirtSource
 
     return await LibvirtSource.open(uri, environment, deadline=deadline)
+
+
+def open_kernel(uri: str) -> Source | None:
+    """What this host's kernel says of the guests of a libvirt on it; None where that URI names no such.
+
+    The guests that are not among this host's processes it does not know: a socket may lead to another host.
+    """
+    if uri.partition(":")[0] not in ("qemu", "qemu+unix"):
+        return None
+    from domstats.sources.kernel.source import KernelSource
+
+    return KernelSource.open("kernel:///")

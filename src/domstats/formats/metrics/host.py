@@ -34,6 +34,8 @@ COSTS: Mapping[str, Family] = {
     "hung_calls": _family("collector_hung_calls", GAUGE, "", "Calls whose answer is late, now."),
     "hung_total": _family("collector_calls_hung", COUNTER, "", "Calls whose answer was late."),
     "reconnects": _family("collector_reconnects", COUNTER, "", "Connections that were lost and opened anew."),
+    "kernel_polls": _family("collector_kernel_polls", COUNTER, "", "Polls of the host's kernel, beside libvirt."),
+    "kernel_seconds": _family("collector_kernel_seconds", COUNTER, "seconds", "Time these polls took."),
     "cpu_seconds": _family("collector_cpu_seconds", COUNTER, "seconds", "Processor time of this process."),
     "memory_bytes": _family("collector_memory_peak_bytes", GAUGE, "bytes", "Most memory this process has occupied."),
 }

@@ -49,13 +49,13 @@ class Page:
     words: Places
     """Of the words of each state; `values` is the position of the record."""
     starts: Positions
-    """Of each fragment, the lines of one family of one record: where it begins in the page,"""
+    """Of each fragment, lines of one family of one record: where it begins in the page,"""
     lengths: Positions
     """its bytes,"""
     records: Positions
     """the record's position,"""
-    groups: Positions
-    """and the group the values are of: an index into GROUP_NAMES, or ALWAYS."""
+    columns: Positions
+    """and where the sampling has the values' time: an index into COLUMN_NAMES, or ALWAYS."""
     dropped: tuple[int, ...]
     """Series left out to keep to the limit, for each of GROUP_NAMES."""
 
@@ -106,25 +106,32 @@ def _make(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: Metrics
     starts = [np.full(part.lengths.shape, -1, np.int64) for part in parts]
     empty = np.empty(0, np.int64)
     found: list[tuple[Positions, ...]] = [(empty, empty, empty, empty)]
-    numbers = [{family: number for number, family in enumerate(part.plan.families)} for part in parts]
+    numbers = [_numbers(part.plan) for part in parts]
     columns = [list(zip(*part.texts, strict=True)) for part in parts]
     at = 0
     for family in kept:
         pieces.append(dialect.header(family))
         at += len(pieces[-1])
         for part, begins, number, column in zip(parts, starts, numbers, columns, strict=True):
-            fragment = number.get(family)
-            if fragment is None:
-                continue
-            pieces += column[fragment]
-            lengths = part.lengths[:, fragment]
-            ends = at + np.cumsum(lengths)
-            begins[:, fragment] = ends - lengths
-            at = int(ends[-1])
-            found.append((begins[:, fragment], lengths, part.positions, np.full(len(lengths), family.group)))
+            for fragment in number.get(family, ()):
+                pieces += column[fragment]
+                lengths = part.lengths[:, fragment]
+                ends = at + np.cumsum(lengths)
+                begins[:, fragment] = ends - lengths
+                at = int(ends[-1])
+                of_column = np.full(len(lengths), part.plan.columns[fragment])
+                found.append((begins[:, fragment], lengths, part.positions, of_column))
     places, words = _places(layout, parts, starts)
-    begin, length, record, group = (np.concatenate(each) for each in zip(*found, strict=True))
-    return Page(b"".join(pieces), places, words, begin, length, record, group, dropped)
+    begin, length, record, column_of = (np.concatenate(each) for each in zip(*found, strict=True))
+    return Page(b"".join(pieces), places, words, begin, length, record, column_of, dropped)
+
+
+def _numbers(plan: Plan) -> dict[Family, list[int]]:
+    """The fragments of each family."""
+    found: dict[Family, list[int]] = {}
+    for number, family in enumerate(plan.families):
+        found.setdefault(family, []).append(number)
+    return found
 
 
 def _fragments(

@@ -35,7 +35,7 @@ from domstats.formats.metrics.writing import Writing
 from domstats.formats.numbers import BLANK
 from domstats.model.layout import Positions, RecordLayout, Shape
 from domstats.model.params import ParamType
-from domstats.model.sampling import Status
+from domstats.model.sampling import OVERLAID, Status
 
 EXTRAS = len(Status) + 1
 """What each record has beside its values: for each status whether it is that, and its age in microseconds."""
@@ -93,7 +93,9 @@ class Plan:
     """The lines of a shape, by family."""
 
     families: tuple[Family, ...]
-    """One a fragment: the lines of one family of a record."""
+    """One a fragment: lines of one family of a record whose values were sampled together."""
+    columns: tuple[int, ...]
+    """Where the sampling has the time of each fragment: an index into COLUMN_NAMES, or ALWAYS."""
     cuts: Positions
     """Index of each fragment's first line, and of the end."""
     heads: tuple[tuple[str, int, str], ...]
@@ -198,8 +200,13 @@ class _Planner:
                 self._add_number(key, slot, kind)
         if all(shape.entries.get(key, (0, 0))[1] in _INTEGERS for key in _STATES) and self._wanted(_STATES[0]):
             self._lines.append(_Line(STATE_INFO, 0, f',state="{BLANK.decode() * WORDS}"}} 1\n', 0, None, len('"} 1\n')))
-        self._lines.sort(key=lambda line: line.family)
+        self._lines.sort(key=lambda line: (line.family, self._column(line)))
         return self._made()
+
+    def _column(self, line: _Line) -> int:
+        """Where the sampling has the time of a line's value."""
+        group, overlaid = line.family.group, self._shape.overlaid
+        return group + OVERLAID if 0 <= line.slot < len(overlaid) and overlaid[line.slot] else group
 
     def _wanted(self, key: str) -> bool:
         field, options = field_of(key), self._options
@@ -261,7 +268,9 @@ class _Planner:
         # The texts of words come after those of the devices.
         entities = [line.entity if line.entity >= 0 else first - line.entity - 1 for line in lines]
         heads = [f'{line.family.sample}{{domain="' for line in lines]
-        starts = [at for at in range(len(lines)) if not at or lines[at].family != lines[at - 1].family]
+        of_column = [self._column(line) for line in lines]
+        together = [(line.family, column) for line, column in zip(lines, of_column, strict=True)]
+        starts = [at for at in range(len(lines)) if not at or together[at] != together[at - 1]]
         fragment = np.searchsorted(np.array(starts), np.arange(len(lines)), side="right") - 1
         places: dict[Writing | None, list[tuple[int, int, int, int]]] = {}
         for at, line in enumerate(lines):
@@ -270,6 +279,7 @@ class _Planner:
                 places.setdefault(line.writing, []).append((line.slot, at, int(fragment[at]), line.after + tail))
         return Plan(
             tuple(lines[at].family for at in starts),
+            tuple(of_column[at] for at in starts),
             np.array([*starts, len(lines)], np.int64),
             tuple((head, entity, line.tail) for head, entity, line in zip(heads, entities, lines, strict=True)),
             np.array([len((head + line.tail).encode()) for head, line in zip(heads, lines, strict=True)], np.int64),

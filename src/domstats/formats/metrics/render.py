@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from domstats.catalog.enums import DOMAIN_STATES, reason_name, state_name
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.errors import UnknownField
 from domstats.formats.metrics.dialect import Dialect
 from domstats.formats.metrics.families import ALWAYS
@@ -20,13 +19,13 @@ from domstats.formats.options import Options
 from domstats.model.columns import Values
 from domstats.model.layout import Layout
 from domstats.model.params import ParamType
-from domstats.model.sampling import Status
+from domstats.model.sampling import COLUMN_NAMES, Status
 from domstats.model.snapshot import Snapshot
 
 _MICROSECONDS = 1e6
 _AGE_MAX = 1e12
 """Seconds: more than any clock says, and with microseconds still no more than 64 bits."""
-_GROUPS = np.arange(len(GROUP_NAMES))
+_COLUMNS = np.arange(len(COLUMN_NAMES))
 
 
 def render(snapshot: Snapshot, options: Options, dialect: Dialect) -> bytes:
@@ -72,13 +71,13 @@ def _column(snapshot: Snapshot, key: str) -> tuple[npt.NDArray[np.int64], npt.ND
 
 
 def _present(layout: Layout) -> npt.NDArray[np.bool_]:
-    """Which groups each record has values of, a column for each of GROUP_NAMES."""
-    found: npt.NDArray[np.bool_] | None = layout.derived.get("groups_present")
+    """Which columns of the sampling each record has values of, one for each of COLUMN_NAMES."""
+    found: npt.NDArray[np.bool_] | None = layout.derived.get("columns_present")
     if found is None:
-        found = np.zeros((len(layout), len(GROUP_NAMES)), np.bool_)
+        found = np.zeros((len(layout), len(COLUMN_NAMES)), np.bool_)
         for shape, positions in layout.by_shape():
-            found[positions] = np.isin(_GROUPS, list(shape.groups))
-        layout.derived["groups_present"] = found
+            found[positions] = np.isin(_COLUMNS, list(shape.columns))
+        layout.derived["columns_present"] = found
     return found
 
 
@@ -115,6 +114,6 @@ def _leave_out_old(text: bytearray, page: Page, snapshot: Snapshot, seconds: flo
     old = ~(snapshot.time - snapshot.sampling.times <= seconds)
     if not old.any():
         return
-    gone = (page.groups != ALWAYS) & old[page.records, page.groups]
+    gone = (page.columns != ALWAYS) & old[page.records, page.columns]
     for start, length in zip(page.starts[gone].tolist(), page.lengths[gone].tolist(), strict=True):
         text[start : start + length] = bytes(length)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from domstats.serve.http.guard import refusal
+from domstats.serve.http.guard import dress, refusal
 from domstats.serve.http.options import HttpOptions
 
 SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -118,4 +118,6 @@ class Connection(RequestHandler):
             self.log_exception("a request for %s could not be answered", request.path, exc_info=exc)
         self._close = True
         text = "a defect of domstats; its log says more" if status >= SERVER_ERROR else f"not a request: {message}"
-        return refusal(status, text.splitlines()[0])
+        answer = refusal(status, text.splitlines()[0].rstrip(":"))
+        dress(answer)
+        return answer

@@ -114,6 +114,11 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 
 async def prepare(_request: web.Request, response: web.StreamResponse) -> None:
     """Give an answer the headers that all have."""
+    dress(response)
+
+
+def dress(response: web.StreamResponse) -> None:
+    """Give an answer the headers that all have."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["Server"] = _HEADERS["Server"]

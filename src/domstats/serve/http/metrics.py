@@ -1,4 +1,4 @@
-"""/metrics: Prometheus's text or OpenMetrics, from the latest snapshot; rendered and compressed once for all who ask."""
+"""/metrics: Prometheus's text or OpenMetrics of the latest snapshot; rendered and compressed once for all who ask."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aiohttp import web
 
 from domstats.catalog.fields import FIELDS
 from domstats.collector.collector import Collector
+from domstats.collector.cost import Cost
 from domstats.errors import UsageError
 from domstats.formats import openmetrics, prometheus
 from domstats.formats.metrics.options import PRESETS, MetricsOptions, metadata_label
@@ -70,7 +71,7 @@ class Metrics:
             metrics = replace(chosen, max_age=served_age(self._collector, self._max_age))
         else:
             metrics = chosen
-        options = Options(metrics=metrics, cost=self._collector.cost)
+        options = Options(metrics=metrics, cost=cost_now(self._collector))
 
         def render() -> bytes:
             encoded: bytes = form.encode(numbered.snapshot, options)
@@ -106,6 +107,11 @@ def metrics_options(query: Query) -> MetricsOptions:
 def served_age(collector: Collector, max_age: float | None) -> float:
     """Seconds on the host's clock after which a value is too old; `max_age`: as of server.HttpServer."""
     return (AGES * collector.guests_period if max_age is None else max_age) * collector.speed
+
+
+def cost_now(collector: Collector) -> Cost:
+    """What collecting has cost so far; it is rendered in another thread, while it goes on."""
+    return replace(collector.cost, seconds_by_group=dict(collector.cost.seconds_by_group))
 
 
 def compressed(body: bytes) -> bytes:

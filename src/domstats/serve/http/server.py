@@ -20,6 +20,7 @@ from domstats.serve.http.latest import Latest
 from domstats.serve.http.metrics import Metrics
 from domstats.serve.http.options import Address, HttpOptions
 from domstats.serve.http.remembered import Remembered
+from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
 from domstats.serve.http.workers import Renderings, Worker
 
@@ -44,6 +45,7 @@ class HttpServer:
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: list[Worker] = []
+        self._renderings: list[Renderings] = []
         self._runner: web.AppRunner | None = None
         self._streams: Streams | None = None
         self._following = Following(collector)
@@ -52,6 +54,11 @@ class HttpServer:
     def connections(self) -> int:
         """How many there are."""
         return len(self._connections)
+
+    @property
+    def rendered(self) -> int:
+        """How many answers have been rendered, or compressed, so far."""
+        return sum(each.made for each in self._renderings)
 
     @property
     def addresses(self) -> list[Address]:
@@ -106,15 +113,20 @@ class HttpServer:
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
-        stream, metrics = self._workers = [Worker("stream"), Worker("metrics")]
+        stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
         streams = self._streams = Streams(latest, stream)
-        scraped = Metrics(self._collector, latest, Renderings(metrics), self._max_age)
+        of_metrics, of_stats = self._renderings = [Renderings(metrics), Renderings(documents)]
+        scraped = Metrics(self._collector, latest, of_metrics, self._max_age)
+        stats = Stats(self._collector, latest, of_stats, self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
         return {
             "/": page.index,
             "/page/{name}": page.file,
             "/metrics": scraped.answer,
+            "/v1/stats": stats.all,
+            "/v1/stats/{domain:.+}": stats.one,
+            "/v1/fields": fields,
             "/v1/stream": streams.answer,
             "/v1/history": Remembered(self._following.history).answer,
             "/healthz": health.alive,
