@@ -165,11 +165,11 @@ class TestMetrics:
         running = {each.domain.name for each in serving.collector.latest if each["state.state"] == 1}
         assert names((await serving.get("/metrics?state=running")).body) == running != everybody
         block = (await serving.get("/metrics?group=block")).body
-        assert b"domstats_block_read_bytes_total" in block
+        assert b"domstats_block_rd_bytes_total" in block
         assert b"domstats_cpu_time_seconds_total" not in block
         one = (await serving.get("/metrics?field=block.*.rd.bytes")).body
-        assert b"domstats_block_read_bytes_total" in one
-        assert b"domstats_block_write_bytes_total" not in one
+        assert b"domstats_block_rd_bytes_total" in one
+        assert b"domstats_block_wr_bytes_total" not in one
 
     async def test_any_number_of_scrapers_cost_one_rendering(self, serving: Serving) -> None:
         before = serving.server.rendered
