@@ -88,6 +88,11 @@ def host(
     return snapshot.with_sampling(replace(snapshot.sampling, times=times, status=status))
 
 
+def later(snapshot: Snapshot, time: float) -> Snapshot:
+    """The same records with the same values, all sampled at that time."""
+    return Snapshot.of_one_poll(snapshot.layout, snapshot.values, time=EPOCH + time, source="test", host_cpus=4)
+
+
 def numbers(
     history: History, name: str, vm: Vm | None = None, seconds: float = 3600.0
 ) -> list[tuple[float, Value | None]]:
