@@ -38,10 +38,11 @@ class Served:
 
 
 @asynccontextmanager
-async def served(uri: str, period: float = 1.0) -> AsyncIterator[Served]:
-    """A server over that host, whose groups are all asked for so often, for as long as the block lasts."""
+async def served(uri: str, period: float = 1.0, token: str | None = None) -> AsyncIterator[Served]:
+    """A server over that host, whose groups are all asked for so often, for as long as the block lasts; `token`: what
+    its clients have to know."""
     async with domstats.collect(uri, plan={group.name: period for group in GROUPS}, share=1.0) as collector:
-        server = http_server(collector, HttpOptions((Address("127.0.0.1", 0),)))
+        server = http_server(collector, HttpOptions((Address("127.0.0.1", 0),), token=token))
         await server.start()
         try:
             yield Served(collector, server.urls[0])

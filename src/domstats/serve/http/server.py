@@ -12,15 +12,16 @@ from aiohttp.typedefs import Middleware
 
 from domstats.collector.collector import Collector
 from domstats.errors import ConnectError, UsageError
-from domstats.serve.history.following import Following
+from domstats.serve.history.following import follow, history_of
+from domstats.serve.history.history import History
 from domstats.serve.http.connection import Connection
 from domstats.serve.http.files import Page, read_files
 from domstats.serve.http.guard import Guard, Handler, prepare
 from domstats.serve.http.health import Health
+from domstats.serve.http.history import Remembered
 from domstats.serve.http.latest import Latest
 from domstats.serve.http.metrics import Metrics
 from domstats.serve.http.options import Address, HttpOptions
-from domstats.serve.http.remembered import Remembered
 from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
 from domstats.serve.http.workers import Renderings, Worker
@@ -40,8 +41,10 @@ class HttpServer:
 
     def __init__(self, collector: Collector, options: HttpOptions, max_age: float | None = None) -> None:
         """`max_age`: seconds that a value is served for, where the form it is served in has no place for its age; by
-        default twice the period of the slowest groups."""
+        default twice the period of the slowest groups. Raises UsageError."""
         self._collector, self._options, self._max_age = collector, options, max_age
+        self.history = _history(collector, options)
+        """Of the domains; None where none is kept."""
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -49,7 +52,6 @@ class HttpServer:
         self._renderings: list[Renderings] = []
         self._runner: web.AppRunner | None = None
         self._streams: Streams | None = None
-        self._following = Following(collector)
 
     @property
     def connections(self) -> int:
@@ -90,7 +92,6 @@ class HttpServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._following.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         for connection in list(self._connections):
@@ -113,8 +114,9 @@ class HttpServer:
         await self._runner.setup()
         for each in self._options.listen:
             self._servers.append(await self._listen(each, tls))
-        await self._following.start()
         self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
+        if self.history is not None:
+            self._tasks.append(asyncio.create_task(follow(self.history, self._collector)))
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
@@ -125,7 +127,8 @@ class HttpServer:
         stats = Stats(self._collector, latest, of_stats, self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
-        return {
+        remembered = {} if self.history is None else {"/v1/history": Remembered(self.history).answer}
+        return remembered | {
             "/": page.index,
             "/page/{name}": page.file,
             "/metrics": scraped.answer,
@@ -133,7 +136,6 @@ class HttpServer:
             "/v1/stats/{domain:.+}": stats.one,
             "/v1/fields": fields,
             "/v1/stream": streams.answer,
-            "/v1/history": Remembered(self._following.history).answer,
             "/healthz": health.alive,
             "/readyz": health.ready,
         }
@@ -187,6 +189,12 @@ def _make_room(connections: int) -> None:
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
         )
+
+
+def _history(collector: Collector, options: HttpOptions) -> History | None:
+    if not options.history_bytes:
+        return None
+    return history_of(collector, options.history_fields, history_bytes=options.history_bytes)
 
 
 def _tls(options: HttpOptions) -> ssl.SSLContext | None:
