@@ -134,7 +134,28 @@ ROWS = (
         unit="us",
         scale=1e6,
     ),
+    Row(
+        "the same of all guests, wall time / `virsh domstats --cpu-total --vcpu --interface`",
+        "kernel_beside_virsh.ours",
+        "kernel_beside_virsh.virsh",
+        100,
+    ),
+    Row(
+        "the same with 25 guests stopped, against none",
+        "kernel_beside_virsh.stopped",
+        "kernel_beside_virsh.ours",
+        at_most=1.3,
+    ),
     Row("the same beyond the budget of open files", "kernel_poll_unheld.a_guest", unit="us", scale=1e6),
+    Row(
+        "HTTP: a scrape of 1,000 simulated guests, gzip: the first of a snapshot, which renders it / the next ones",
+        "http_scrape[gzip]",
+        "http_scrape_first",
+    ),
+    Row("the same, the next ones", "http_scrape[gzip]", unit="ms", scale=1e3),
+    Row("the same, not compressed", "http_scrape[identity]", unit="ms", scale=1e3),
+    Row("50 scrapers at a time, the 99th percentile of a scrape", "http_scrapers.p99", unit="ms", scale=1e3),
+    Row("50 scrapers at a time, the server's CPU a scrape", "http_scrapers.cpu_a_scrape", unit="ms", scale=1e3),
     Row("import domstats, against python doing nothing", "import_domstats", "python_nothing"),
     Row("domstats --help, against python doing nothing", "cli_help", "python_nothing"),
 )
