@@ -198,7 +198,7 @@ class TestTheKernelsValues:
             if kernel or time % 15 == 0:
                 wanted.append(time)
         exact = dict(numbers(history, "cpu.time"))
-        assert list(exact)[:5] == [0, 15, 30, 45, 60]
+        assert list(exact)[:4] == [0, 15, 30, 45]
         assert list(exact)[-4:] == [240, 255, 270, 285]
         assert all(value == int((time + 1) * 1e9) // 2 for time, value in exact.items())
         for name in ("cpu", "vcpu.1.time"):

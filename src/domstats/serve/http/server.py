@@ -181,6 +181,12 @@ class HttpServer:
                 connection.look_after(now())
 
 
+def _history(collector: Collector, options: HttpOptions) -> History | None:
+    if not options.history_bytes:
+        return None
+    return history_of(collector, options.history_fields, history_bytes=options.history_bytes)
+
+
 def _make_room(connections: int) -> None:
     """Let the process have so many descriptors more than it was told, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -189,12 +195,6 @@ def _make_room(connections: int) -> None:
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
         )
-
-
-def _history(collector: Collector, options: HttpOptions) -> History | None:
-    if not options.history_bytes:
-        return None
-    return history_of(collector, options.history_fields, history_bytes=options.history_bytes)
 
 
 def _tls(options: HttpOptions) -> ssl.SSLContext | None:
