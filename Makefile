@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench peers fuzz soak docs clean
+.PHONY: run test lint bench peers fuzz soak docs page clean
 
-run: $(VENV)/run.stamp
+run: $(VENV)/run.stamp page
 	@tools/run $(BIN)/domstats
 
-test: $(VENV)/dev.stamp
+test: $(VENV)/dev.stamp page
 	$(BIN)/python tools/suite.py $(ARGS)
 
 lint: $(VENV)/dev.stamp
@@ -30,6 +30,10 @@ fuzz: $(VENV)/dev.stamp
 soak: SECONDS = 1200
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m soak $(SECONDS)
+
+# What the live page draws its charts with; nothing where there is no npm.
+page:
+	@tools/page
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python tools/reference.py

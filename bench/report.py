@@ -147,6 +147,11 @@ ROWS = (
         at_most=1.3,
     ),
     Row("the same beyond the budget of open files", "kernel_poll_unheld.a_guest", unit="us", scale=1e6),
+    Row("history of 1,024 guests: a sample of every value of every guest", "history_sample", unit="ms", scale=1e3),
+    Row("the same, a seventh of the guests and all network devices are new", "history_slice", unit="ms", scale=1e3),
+    Row("the same, one guest has changed", "history_one_changed", unit="ms", scale=1e3),
+    Row("an hour of it in memory", "history_sample.bytes", at_most=256, unit="MiB", scale=1 / (1 << 20)),
+    Row("/v1/history: every series of a guest, an hour", "history_answer", unit="ms", scale=1e3),
     Row(
         "HTTP: a scrape of 1,000 simulated guests, gzip: the first of a snapshot, which renders it / the next ones",
         "http_scrape[gzip]",

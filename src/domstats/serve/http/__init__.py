@@ -14,6 +14,7 @@ stats       /v1/stats, /v1/stats/DOMAIN, /v1/fields
 stream      /v1/stream
 channel     what a stream says, worked out once for all who want the same
 rows        a domain's row in it
+history     /v1/history
 files       the page
 health      /healthz, /readyz
 """

@@ -12,10 +12,13 @@ from aiohttp.typedefs import Middleware
 
 from domstats.collector.collector import Collector
 from domstats.errors import ConnectError, UsageError
+from domstats.serve.history.following import follow, history_of
+from domstats.serve.history.history import History
 from domstats.serve.http.connection import Connection
 from domstats.serve.http.files import Page, read_files
 from domstats.serve.http.guard import Guard, Handler, prepare
 from domstats.serve.http.health import Health
+from domstats.serve.http.history import Remembered
 from domstats.serve.http.latest import Latest
 from domstats.serve.http.metrics import Metrics
 from domstats.serve.http.options import Address, HttpOptions
@@ -38,8 +41,10 @@ class HttpServer:
 
     def __init__(self, collector: Collector, options: HttpOptions, max_age: float | None = None) -> None:
         """`max_age`: seconds that a value is served for, where the form it is served in has no place for its age; by
-        default twice the period of the slowest groups."""
+        default twice the period of the slowest groups. Raises UsageError."""
         self._collector, self._options, self._max_age = collector, options, max_age
+        self.history = _history(collector, options)
+        """Of the domains; None where none is kept."""
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -110,6 +115,8 @@ class HttpServer:
         for each in self._options.listen:
             self._servers.append(await self._listen(each, tls))
         self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
+        if self.history is not None:
+            self._tasks.append(asyncio.create_task(follow(self.history, self._collector)))
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
@@ -120,7 +127,8 @@ class HttpServer:
         stats = Stats(self._collector, latest, of_stats, self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
-        return {
+        remembered = {} if self.history is None else {"/v1/history": Remembered(self.history).answer}
+        return remembered | {
             "/": page.index,
             "/page/{name}": page.file,
             "/metrics": scraped.answer,
@@ -171,6 +179,12 @@ class HttpServer:
             await asyncio.sleep(_LOOKING_AFTER)
             for connection in list(self._connections):
                 connection.look_after(now())
+
+
+def _history(collector: Collector, options: HttpOptions) -> History | None:
+    if not options.history_bytes:
+        return None
+    return history_of(collector, options.history_fields, history_bytes=options.history_bytes)
 
 
 def _make_room(connections: int) -> None:

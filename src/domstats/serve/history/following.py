@@ -1,0 +1,30 @@
+"""A history that follows a collector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from domstats.collector.collector import Collector
+from domstats.collector.plan import Plan, by_group
+from domstats.serve.history.fields import DEFAULT_FIELDS
+from domstats.serve.history.history import BYTES, History
+
+
+def periods(plan: Plan) -> npt.NDArray[np.float64]:
+    """Seconds between two samples, for each of model.sampling.COLUMN_NAMES."""
+    of_groups = by_group(plan.free.period, {pace.groups: pace.period for pace in plan.guests})
+    return np.concatenate((of_groups, np.full(len(of_groups), plan.kernel)))
+
+
+def history_of(collector: Collector, fields: Iterable[str] = DEFAULT_FIELDS, *, history_bytes: int = BYTES) -> History:
+    """An empty history of what this collector samples. Raises UnknownColumn, UsageError."""
+    return History(fields, history_bytes=history_bytes, periods=periods(collector.plan))
+
+
+async def follow(history: History, collector: Collector) -> None:
+    """Take in every snapshot, until the collector is closed."""
+    async for snapshot in collector:
+        history.add(snapshot)
