@@ -23,6 +23,8 @@ from soak.script import script
 
 SECONDS = 1200.0
 GUESTS = 1000
+SPEED = 60
+"""Seconds of the guests' that pass in one, so that the history of an hour is full before the warm-up is over."""
 LOOKING = 1.0
 """Seconds from one look at the gauges to the next."""
 _STARTING = 0.2
@@ -36,7 +38,7 @@ async def soak(seconds: float, folder: Path) -> bool:
     happens = folder / "script.toml"
     happens.write_text(script(seconds + PATIENCE, await running()), encoding="utf-8")
     socket, log = folder / "sock", folder / "log"
-    uri = f"sim:///?domains={GUESTS}&script={happens}"
+    uri = f"sim:///?domains={GUESTS}&speed={SPEED}&script={happens}"
     command = ("serve", "-c", uri, "--listen", "127.0.0.1:0", "--libvirt-socket", str(socket))
     with log.open("wb") as said:
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "domstats", *command, stderr=said)
