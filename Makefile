@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench peers fuzz docs page clean
+.PHONY: run test lint bench peers fuzz soak docs page clean
 
 run: $(VENV)/run.stamp page
 	@tools/run $(BIN)/domstats
@@ -26,6 +26,10 @@ SECONDS ?= 60
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m pip --disable-pip-version-check --quiet install --group fuzz
 	$(BIN)/python -m fuzz -max_total_time=$(SECONDS) $(ARGS)
+
+soak: SECONDS = 1200
+soak: $(VENV)/dev.stamp
+	$(BIN)/python -m soak $(SECONDS)
 
 # What the live page draws its charts with; nothing where there is no npm.
 page:

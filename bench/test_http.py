@@ -5,74 +5,25 @@ The server is a process of its own; its collector goes on meanwhile, and a snaps
 
 from __future__ import annotations
 
-import asyncio
 import http.client
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.serving import Server, scrape_by_many, served
+
 GUESTS = 1000
-SCRAPERS, TURNS = 50, 6
-PATIENCE = 120.0
-_TICK = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Server:
-    """Where it listens, and which process it is."""
-
-    port: int
-    pid: int
-
-    @property
-    def cpu(self) -> float:
-        """Seconds of processor time it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
-
-    def get(self, path: str, encoding: str = "gzip") -> tuple[int, bytes]:
-        """The status and the body of an answer, on a connection of its own."""
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        client.request("GET", path, headers={"Accept-Encoding": encoding})
-        answer = client.getresponse()
-        body = answer.read()
-        client.close()
-        return answer.status, body
-
-    def wait_for_a_snapshot(self) -> None:
-        """Until there is a new one."""
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        client.request("GET", "/v1/stream?columns=vcpus")
-        answer = client.getresponse()
-        while not answer.readline().startswith(b"event: change"):
-            pass
-        client.close()
+TURNS = 60
+"""So many that several snapshots come meanwhile."""
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server that has asked every guest once."""
-    command = (sys.executable, "-m", "domstats", "serve", "-c", f"sim:///?domains={GUESTS}", "--listen", "127.0.0.1:0")
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        found = Server(int(process.stderr.readline().rpartition(":")[2]), process.pid)
-        ends = time.monotonic() + PATIENCE
-        while found.get("/readyz")[0] != http.client.OK and time.monotonic() < ends:
-            pass
-        assert len(json.loads(found.get("/v1/stats?group=state", "identity")[1])["domains"]) == GUESTS
+    with served(f"sim:///?domains={GUESTS}") as found:
+        assert len(found.stats()["domains"]) == GUESTS
         yield found
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
@@ -92,32 +43,4 @@ def test_http_scrape_first(benchmark: Any, server: Server) -> None:
 
 def test_http_scrapers(benchmark: Any, server: Server) -> None:
     """Fifty at a time: how long the slowest of a hundred waits, and processor time a scrape."""
-    before = server.cpu
-    times = benchmark.pedantic(lambda: asyncio.run(scrapes(server.port)), rounds=1)
-    cpu = server.cpu - before
-    benchmark.extra_info |= {
-        "p50": times[len(times) // 2],
-        "p99": times[int(len(times) * 0.99)],
-        "cpu_a_scrape": cpu / len(times),
-    }
-
-
-async def scrapes(port: int) -> list[float]:
-    """Seconds of each scrape, ascending."""
-
-    async def scraper() -> list[float]:
-        times = []
-        for _ in range(TURNS):
-            began = time.perf_counter()
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
-            writer.write(
-                b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
-            )
-            answer = await reader.read()
-            times.append(time.perf_counter() - began)
-            writer.close()
-            assert answer.startswith(b"HTTP/1.1 200 OK")
-        return times
-
-    found = await asyncio.gather(*(scraper() for _ in range(SCRAPERS)))
-    return sorted(time for times in found for time in times)
+    benchmark.extra_info |= benchmark.pedantic(lambda: scrape_by_many(server, TURNS), rounds=1)

@@ -51,6 +51,10 @@ class Serving:
             if self.collector.swept:
                 return
 
+    async def asked_anew(self) -> None:
+        """Have all guests that answer asked, so that what is served of them is younger than this."""
+        await self.collector.refresh(PATIENCE, since=self.collector.clock())
+
     async def until(self, clients: int) -> None:
         """Wait until there are so many clients."""
         async with asyncio.timeout(PATIENCE):
@@ -164,14 +168,14 @@ async def python(code: str, given: object) -> Any:
     return json.loads(out)
 
 
-async def run(*command: str) -> tuple[int, str, str]:
+async def run(*command: str, **environment: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"LC_ALL": "C.UTF-8"},
+        env=os.environ | {"LC_ALL": "C.UTF-8"} | environment,
     )
     async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()

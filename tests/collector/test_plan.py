@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domstats.catalog.groups import GROUP_NAMES
+from domstats.catalog.groups import GROUP_NAMES, GROUPS
 from domstats.collector.board import FREE, MONITOR
 from domstats.collector.plan import FREE_PERIOD, MONITOR_PERIOD, SHARE, Pace, by_group, make_plan
 from domstats.collector.round import EVERY_BIT, KNOWN
@@ -38,6 +38,14 @@ def test_a_group_of_a_later_libvirt() -> None:
     plan = make_plan(0, {"20": 3})
     assert plan.guests[0] == Pace(1 << 20, 3.0)
     assert plan.guests[0].groups & plan.guests[1].groups == 0
+
+
+def test_nobody_is_asked_for_groups_of_a_later_libvirt_alone() -> None:
+    assert make_plan(0, {group.name: 1.0 for group in GROUPS}).guests == (Pace(EVERY_BIT & ~FREE, 1.0),)
+    later = EVERY_BIT & ~KNOWN
+    apart = make_plan(0, {group.name: 20.0 for group in GROUPS} | {"cpu": 1.0})
+    assert [pace.period for pace in apart.guests if pace.groups & later] == [20.0]
+    assert make_plan(later, {}).guests == (Pace(later, MONITOR_PERIOD),)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 0.05, float("nan"), float("inf"), "5", None])

@@ -105,7 +105,9 @@ class Host:
     def ended_late(self, call: HungCall) -> None:
         self.late.append([domain.name for domain in call.suspects])
 
-    async def sweep(self, *slices: Sequence[int], seconds: float = 30.0, spread: float = 0.0) -> list[str]:
+    async def sweep(
+        self, *slices: Sequence[int], seconds: float = 30.0, spread: float = 0.0, looks: Sequence[int] = ()
+    ) -> list[str]:
         """Names of the domains that were lost."""
         asking = Asking(
             self.ask,
@@ -117,7 +119,9 @@ class Host:
             lambda domain: domain.name in self.trusted,
         )
         each = Sweep(self.lanes, asking)
-        await each.run([Slice([DOMAINS[number] for number in part]) for part in slices], seconds, spread=spread)
+        parts = [Slice([DOMAINS[number] for number in part]) for part in slices]
+        first = [Slice([DOMAINS[number]], nowait=True) for number in looks]
+        await each.run(parts, seconds, spread=spread, looks=first)
         return sorted(domain.name for domain in each.lost)
 
 
@@ -145,6 +149,13 @@ async def test_slices_go_over_several_connections(host: Host) -> None:
 async def test_they_begin_evenly_over_a_time(host: Host) -> None:
     assert await host.sweep([0, 1], [2, 3], [4, 5], [6, 7], spread=12.0) == []
     assert [round(begun) for begun in host.begun] == [3, 6, 9, 12]
+
+
+@in_fast_time
+async def test_looks_at_the_stuck_move_nobody_elses_time(host: Host) -> None:
+    assert await host.sweep([0, 1], [2, 3], spread=12.0, looks=[5, 6, 7]) == []
+    assert [round(begun) for begun in host.begun] == [0, 0, 0, 6, 12]
+    assert host.reduced == names(5, 6, 7)
 
 
 @in_fast_time

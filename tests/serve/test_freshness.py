@@ -19,13 +19,17 @@ from domstats.model.flags import NO_FILTERS
 from domstats.model.sampling import Status
 from domstats.serve.freshness import PATIENCE, Freshness
 from domstats.serve.libvirt.daemon import HUNG_MAX, KEPT, Daemon
+from domstats.serve.libvirt.server import LibvirtServer
+from domstats.serve.sockets import listen
 from domstats.sources.libvirt.source import LibvirtSource
 from domstats.sources.sim.source import SimSource
 from domstats.wire.procedures import Procedure, decode_values, encode_args
+from domstats.wire.structures import BlockStats
 from fast_time import clock, in_fast_time
 from fault_server import FaultServer
 from faults import Fail, Fault, Hang
 from scripted import Scripted, events
+from serving import Caller
 
 P = Procedure
 DEADLINE = 5.0
@@ -123,6 +127,54 @@ class TestFreshness:
             snapshot = await freshness.snapshot()
             assert now() - began <= 2 * PATIENCE
             assert [len(record) for record in snapshot] == [0] * 20
+
+
+@asynccontextmanager
+async def asking(folder: Path, collector: Collector, max_age: float) -> AsyncIterator[Caller]:
+    """A client of a server over that collector."""
+    path = folder / "served"
+    server = LibvirtServer(collector, lambda: [listen(path, 0o600, None)], max_age=max_age)
+    await server.start()
+    caller = await Caller.connect(path)
+    try:
+        yield caller
+    finally:
+        caller.close()
+        await server.stop()
+
+
+class TestWhatCannotBeLeftOut:
+    """libvirt's structures have a place for each counter, and programs that meet an error go no further."""
+
+    @in_fast_time
+    async def test_a_guest_that_hangs_keeps_the_counters_of_its_disks(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path, events("5; hang test-1")) as (collector, _):
+            await asyncio.sleep(60.0)
+            record = collector.latest["test-1"]
+            assert record.status is Status.BLOCKED
+            async with asking(tmp_path, collector, 1.0) as caller:
+                disk = record["block.0.name"]
+                stats = await caller.call(P.DOMAIN_BLOCK_STATS, record.domain, disk)
+                assert stats.wr_bytes == record["block.0.wr.bytes"] > 0
+                assert await caller.call(P.DOMAIN_BLOCK_STATS_FLAGS, record.domain, disk, 16, 0) == ([], 0)
+                assert (await caller.fails(P.DOMAIN_BLOCK_STATS, record.domain, "none"))[0] == 8
+
+    @in_fast_time
+    async def test_of_a_guest_that_never_answered_no_counter_is_known(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path, events("0; hang test-1")) as (collector, _):
+            domain = collector.latest["test-1"].domain
+            async with asking(tmp_path, collector, 30.0) as caller:
+                assert await caller.call(P.DOMAIN_BLOCK_STATS, domain, "vda") == BlockStats(-1, -1, -1, -1, -1)
+
+    @in_fast_time
+    async def test_a_daemon_that_is_gone_is_an_error(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path) as (collector, server):
+            domain = collector.latest["test-1"].domain
+            async with asking(tmp_path, collector, 1.0) as caller:
+                await server.stop()
+                await asyncio.sleep(60.0)
+                code, _, text = await caller.fails(P.DOMAIN_BLOCK_STATS, domain, "vda")
+                assert (code, "cannot be asked for" in text) == (68, True)
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 from domstats.errors import ConnectError, UsageError
-from domstats.serve.http import workers
+from domstats.serve.http import sending, workers
 from domstats.serve.http.connection import HEADER_MAX, LINE_MAX
 from domstats.serve.http.options import Address, HttpOptions, address, token_in
 from domstats.serve.http.workers import WAITING_MAX
@@ -374,6 +374,20 @@ class TestWhatIsRendered:
                 await renderings.get(1, "bad", lambda: bytes(HttpOptions(max_connections=0).max_connections))
         assert renderings.made == 8
         worker.close()
+
+    async def test_a_client_that_goes_or_is_left_is_no_defect(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(sending, "SENDING_MAX", 0.1)
+        async with http_serving("sim:///?domains=1000&time=1800000000") as serving:
+            reader, writer = await asyncio.open_connection("127.0.0.1", serving.port, limit=1 << 10)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            async with asyncio.timeout(PATIENCE):
+                while serving.server.connections:  # noqa: ASYNC110  nothing tells of it
+                    await asyncio.sleep(0.001)
+            writer.close()
+        assert "could not be answered" not in caplog.text
 
     async def test_a_slow_client_keeps_little(self) -> None:
         async with http_serving("sim:///?domains=500&time=1800000000") as serving:

@@ -12,6 +12,7 @@ import struct
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,14 +21,14 @@ from domstats.model.domain import Domain
 from domstats.model.flags import StatsGroup
 from domstats.serve.libvirt import client as client_module
 from domstats.serve.libvirt.client import PATIENCE as CLIENT_PATIENCE
-from domstats.serve.libvirt.client import REQUEST_BYTES, TURN
+from domstats.serve.libvirt.client import REQUEST_BYTES, REQUESTS_MAX, TURN
 from domstats.serve.libvirt.refusals import denied, unknown
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.connection import ClientConnection, Reply
 from domstats.wire.packet import Framer, PacketType, Program
 from domstats.wire.procedures import Procedure, encode_args
 from fast_time import in_fast_time
-from serving import FROZEN, Caller, Serving, serving
+from serving import FROZEN, PATIENCE, Caller, Serving, serving
 
 P = Procedure
 HOST = f"sim:///?domains=20&{FROZEN}"
@@ -262,6 +263,35 @@ class TestClients:
             assert len([size for size in waiting.values() if size > 1 << 20]) <= 1
             slow.close()
             quick.close()
+
+    @pytest.mark.parametrize("goodbye", [True, False], ids=["goodbye", "nonsense"])
+    async def test_an_end_behind_what_is_not_read(self, tmp_path: Path, goodbye: bool) -> None:
+        """All that was asked for before comes, however late; and the connection is closed once."""
+        complaints: list[Any] = []
+        question = encode_args(P.CONNECT_GET_ALL_DOMAIN_STATS, [], 0, 0)
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with serving(f"sim:///?domains=1000&{FROZEN}", tmp_path / "sock") as served:
+            await served.swept()
+            caller = await Caller.connect(served.path)
+            caller.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+            for _ in range(REQUESTS_MAX):
+                caller.machine.call(P.CONNECT_GET_ALL_DOMAIN_STATS, question)
+            if goodbye:
+                caller.machine.call(P.CONNECT_CLOSE, b"")
+            caller.writer.write(caller.machine.data_to_send() + (b"" if goodbye else bytes(8)))
+            async with asyncio.timeout(PATIENCE):
+                while not any(client.waiting for client in served.server._clients):  # noqa: ASYNC110  nothing tells
+                    await asyncio.sleep(0.001)
+            caller.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            for _ in range(REQUESTS_MAX):
+                assert isinstance(await caller.answer(), Reply)
+            if goodbye:
+                assert isinstance(await caller.answer(), Reply)
+            with pytest.raises((EOFError, ConnectionError)):
+                await caller.answer()
+            await served.until(clients=0)
+            caller.close()
+        assert complaints == []
 
     async def test_many_calls_at_once_are_all_answered(self, served: Serving) -> None:
         caller = await Caller.connect(served.path)

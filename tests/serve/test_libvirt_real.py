@@ -24,6 +24,7 @@ QUESTIONS_ASKED = [
     Question(1, DomainFilter.TRANSIENT),
     Question(0b111_1111_1111, DomainFilter.ENFORCE | DomainFilter.INACTIVE | DomainFilter.NOWAIT),
 ]
+STUCK = 25
 OLD = 3600.0
 """Seconds that a value is served for, so that what is old does not matter where values stand still."""
 
@@ -127,7 +128,7 @@ async def test_a_list_for_libvirt_python(peer: Hypervisor, differences: Differen
 
 async def test_with_stuck_guests(peer: Hypervisor) -> None:
     """Everybody is answered at once, for the healthy guests in full; the stuck ones are named."""
-    stuck = peer.names("--state-paused")[:5]
+    stuck = peer.names("--state-paused")[:STUCK]
     now = asyncio.get_running_loop().time
     async with over(peer) as (served, uri):
         for name in stuck:
@@ -145,7 +146,14 @@ async def test_with_stuck_guests(peer: Hypervisor) -> None:
                         break
             assert (await said(peer, uri, "domcontrol", stuck[0])).startswith("occupied")
             assert f"<name>{stuck[0]}</name>" in await said(peer, uri, "dumpxml", stuck[0])
-            assert "does not answer" in await said(peer, uri, "domblkinfo", stuck[0], "vda")
+            for asked in (("domblkinfo", stuck[0], "vda"), ("domjobinfo", stuck[0])):
+                assert "does not answer" in await said(peer, uri, *asked)
+            assert stuck[0] in await said(peer, uri, "dominfo", stuck[0])
+            records = (await asyncio.to_thread(ask, peer, "python", EVERYTHING, None, uri))["records"]
+            texts = dict(domains_of(await said(peer, uri, "domstats")))
+            assert {each["name"]: {key for key, *_ in each["stats"]} for each in records} == {
+                name: set(stats) for name, stats in texts.items()
+            }
             healthy = next(name for name in peer.names("--state-running") if name not in stuck)
             assert (await said(peer, uri, "domcontrol", healthy)) == "ok\n\n"
         finally:

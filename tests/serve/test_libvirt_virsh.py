@@ -171,6 +171,8 @@ class TestOneDomain:
         xml = (await virsh(served.uri, "dumpxml", record.domain.name))[0]
         assert f"<uuid>{record.domain.uuid}</uuid>" in xml
         assert f"<target dev='{record['block.0.name']}'/>".replace("'", '"') in xml.replace("'", '"')
+        details = (await virsh(served.uri, "domblklist", "--details", record.domain.name))[0]
+        assert re.search(rf"^ file +disk +{record['block.0.name']} +/", details, re.MULTILINE)
         assert "with secure flag" in (await virsh(served.uri, "dumpxml", "--security-info", record.domain.name))[1]
 
 

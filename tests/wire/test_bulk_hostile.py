@@ -201,3 +201,14 @@ def test_the_encoder_keeps_the_same_limits() -> None:
         Template(RecordLayout(DOMAIN, shape))
     with pytest.raises(LimitExceeded, match="16385 records"):
         encode_reply(Snapshot.of_params((DOMAIN, []) for _ in range(16_385)))
+
+
+def test_a_reply_may_have_so_many_bytes_and_no_more() -> None:
+    params = [P("cpu.time", T.ULLONG, 5), P("net.0.name", T.STRING, "vnet0")]
+    snapshot = Snapshot.of_params((DOMAIN, params) for _ in range(3))
+    length = len(encode_reply(Snapshot.of_params((DOMAIN, params) for _ in range(3))))
+    with pytest.raises(LimitExceeded):
+        encode_reply(snapshot, length - 1)
+    assert len(encode_reply(snapshot, length)) == length
+    with pytest.raises(LimitExceeded):  # now what it is put together with is known
+        encode_reply(snapshot, length - 1)

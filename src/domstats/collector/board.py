@@ -250,14 +250,16 @@ def _sampling(rows: Sequence[Sequence[Part]]) -> Sampling:
     uncertainty = np.zeros_like(times)
     sources = np.zeros(times.shape, np.uint8)
     names: dict[str, int] = {}
-    pieces: dict[tuple[int, bool], tuple[Snapshot, list[tuple[int, int, int]]]] = {}
+    pieces: dict[tuple[int, bool], tuple[Snapshot, list[int]]] = {}
     for number, parts in enumerate(rows):
         for part in parts:
-            _, places = pieces.setdefault((id(part.snapshot), part.overlay), (part.snapshot, []))
-            places.append((number, part.position, part.groups))
+            identity = id(part.snapshot), part.overlay
+            if identity not in pieces:
+                pieces[identity] = part.snapshot, []
+            pieces[identity][1].extend((number, part.position, part.groups))
     columns = np.arange(len(GROUP_NAMES))
     for (_, overlay), (snapshot, places) in pieces.items():
-        here, there, groups = np.array(places, np.int64).T
+        here, there, groups = np.array(places, np.int64).reshape(-1, 3).T
         row_of, column = np.nonzero(groups[:, np.newaxis] >> columns & 1)
         to, origin, sampling = (here[row_of], column + OVERLAID * overlay), (there[row_of], column), snapshot.sampling
         times[to] = sampling.times[origin]

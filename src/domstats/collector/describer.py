@@ -66,10 +66,19 @@ class Describer:
 
     def _next_few(self) -> list[Domain]:
         """Of those wanted, some that are there and do not block; those that are not there are forgotten."""
-        for uuid in [uuid for uuid in self._wanted if uuid not in self._board.rows]:
+        chosen: list[Domain] = []
+        gone: list[str] = []
+        for uuid in self._wanted:  # not to the end: there may be thousands
+            row = self._board.rows.get(uuid)
+            if row is None:
+                gone.append(uuid)
+            elif uuid not in self._reach.breaker:
+                chosen.append(row.domain)
+                if len(chosen) == FEW:
+                    break
+        for uuid in gone:
             del self._wanted[uuid]
-        chosen = [uuid for uuid in self._wanted if uuid not in self._reach.breaker][:FEW]
-        return [self._board.rows[uuid].domain for uuid in chosen]
+        return chosen
 
     async def _read(self, chosen: list[Domain]) -> None:
         try:

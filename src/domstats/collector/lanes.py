@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from domstats.collector.turns import Turns
 from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
 from domstats.sources import Source
@@ -40,6 +41,7 @@ class Lanes:
         self._opener, self._on_late = opener, on_late
         self.width, self.max_hung = width, max_hung
         self.hung: list[HungCall] = []
+        self.turns = Turns()
         self._free: list[Source] = []
         self._busy = 0
         self._waiting: list[asyncio.Future[None]] = []

@@ -60,7 +60,8 @@ class Plan:
 def make_plan(groups: int, periods: Mapping[str, float], share: float = SHARE) -> Plan:
     """The plan for these groups (bits; 0 for all).
 
-    `periods`: seconds, by the groups' names; for all others 2 s where no guest is needed, else 15 s. By the name
+    `periods`: seconds, by the groups' names; for all others 2 s where no guest is needed, else 15 s. Groups that are
+    not known come with those whose period is nearest to that, so that nobody is asked for them alone. By the name
     `kernel`: those of what the host's kernel gives, by default 1 s. Raises UnknownGroup, and UsageError for a period
     or a share that is none.
     """
@@ -77,7 +78,9 @@ def make_plan(groups: int, periods: Mapping[str, float], share: float = SHARE) -
     by_period: dict[float, int] = {}
     for bit in (1 << number for number in range(EVERY_BIT.bit_length())):
         if asked & ~FREE & bit:
-            period = wished.get(bit, MONITOR_PERIOD)
+            known = by_period if bit > KNOWN else {}
+            usual = min(known, key=lambda period: abs(period - MONITOR_PERIOD), default=MONITOR_PERIOD)
+            period = wished.get(bit, usual)
             by_period[period] = by_period.get(period, 0) | bit
     return Plan(
         Pace(asked & FREE, min(free, default=FREE_PERIOD)),

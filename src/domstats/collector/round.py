@@ -97,14 +97,14 @@ class GuestCall:
         reach.breaker.stopped({uuid for uuid in reach.stopped() if uuid in rows}, began)
         self._block()
         there = [row.domain for row in rows.values() if not row.gone]
-        slices = await self._looks(there)
-        slices += self._slices([domain for domain in there if domain.uuid not in reach.breaker])
-        self._progress, self.heard, self.asked = progress, 0, sum(len(each.domains) for each in slices)
+        looks = await self._looks(there)
+        slices = self._slices([domain for domain in there if domain.uuid not in reach.breaker])
+        self._progress, self.heard, self.asked = progress, 0, sum(len(each.domains) for each in looks + slices)
         self._busy = 0.0
         self._tell(0)
         sweep = Sweep(reach.lanes, self._asking)
         try:
-            await sweep.run(slices, seconds - (now() - began), spread=spread)
+            await sweep.run(slices, seconds - (now() - began), spread=spread, looks=looks)
         finally:
             self.swept = True
             self._block()
@@ -197,10 +197,10 @@ class GuestCall:
         self._tell(len(domains))
 
     def _able(self, domains: Sequence[Domain]) -> list[Domain]:
-        stopped = self._reach.stopped_among(domains)
+        breaker, stopped = self._reach.breaker, self._reach.stopped_among(domains)
         for uuid in stopped:
-            self._reach.breaker.trip(uuid, asyncio.get_running_loop().time(), held_by_us=False)
-        return [domain for domain in domains if domain.uuid not in stopped]
+            breaker.trip(uuid, asyncio.get_running_loop().time(), held_by_us=False)
+        return [domain for domain in domains if domain.uuid not in stopped and not breaker.held_by_us(domain.uuid)]
 
     def _hung(self, call: HungCall) -> None:
         self._reach.hung(call)

@@ -84,7 +84,8 @@ class Asking:
     failed: Callable[[Sequence[Domain], DomstatsError], None]
     """libvirt has an error to report of them."""
     able: Callable[[Sequence[Domain]], list[Domain]]
-    """Those who may be able to answer: not those whose process has been stopped since the sweep began."""
+    """Those who may be able to answer: not those whose process has been stopped since the sweep began, or on whom
+    another sweep's call hangs."""
     hung: Callable[[HungCall], None]
     trusted: Callable[[Domain], bool]
     """Whether the guest answered the last time it was asked."""
@@ -106,9 +107,11 @@ class Sweep:
     _answers: int = 0
     _faults: list[DomstatsError] = field(default_factory=list)
 
-    async def run(self, slices: Sequence[Slice], seconds: float, *, spread: float = 0.0) -> None:
+    async def run(
+        self, slices: Sequence[Slice], seconds: float, *, spread: float = 0.0, looks: Sequence[Slice] = ()
+    ) -> None:
         """Ask them all, for at most so many seconds. `spread`: seconds over which the slices begin, evenly, the last at
-        their end.
+        their end. `looks`: what is asked at once, so that it moves nobody else's time.
 
         Raises what libvirt reports of the question itself, or of every guest.
         """
@@ -116,6 +119,7 @@ class Sweep:
         now = clock()
         self._ends = now + seconds
         self._late = min(LATE, LATE_SHARE * seconds)
+        self._queue.extend(looks)
         for number, each in enumerate(slices):
             self._queue.append(Slice(each.domains, each.nowait, now + (number + 1) * spread / len(slices)))
         running: set[asyncio.Task[None]] = set()
@@ -154,6 +158,10 @@ class Sweep:
                 await asyncio.sleep(wait or 0.0)
 
     async def _take(self, chosen: Slice) -> None:
+        async with self.lanes.turns.of(chosen.domains):
+            await self._take_turn(chosen)
+
+    async def _take_turn(self, chosen: Slice) -> None:
         if self.lanes.full:
             self.lost.extend(chosen.domains)
             return

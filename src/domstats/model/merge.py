@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from domstats.model.columns import Values
-from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.layout import Layout, Positions, RecordLayout, Shape
 from domstats.model.overlay import Chosen, lay_over
@@ -41,20 +40,33 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class _Recipe:
+    """How records of some shapes make one: few exist, as few shapes do."""
+
+    shape: Shape
+    part: Positions
+    """For each slot the part it comes from."""
+    slot: Positions
+    """And the slot it has there."""
+    strings: tuple[tuple[int, int], ...]
+    """Part and place there of each string; their places change as the tables are joined."""
+    string_slots: Positions
+    string_values: npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class _MergedRecord:
-    """A record made of parts, and for each of its slots the part and the slot it comes from."""
+    """A record made of parts."""
 
     layout: RecordLayout
-    part: Positions
-    slot: Positions
-    strings: dict[int, int]
-    """Slot to index, for strings: their indexes change as the tables are joined."""
+    recipe: _Recipe
 
 
 _Piece = tuple[RecordLayout, int, bool]
 """Of a part: its record, groups, and whether it is laid over the others."""
-_RecordKey = tuple[Domain, Description | None, tuple[_Piece, ...]]
-"""What a merged record is made of; a domain's description is named apart, since equal domains may differ in it."""
+_RecipeKey = tuple[tuple[Shape, int], ...]
+_RecordKey = tuple[str, tuple[_Piece, ...]]
+"""Of which parts the record of a domain, named by its UUID, is made."""
 
 
 PLANS_MAX = 4
@@ -65,6 +77,7 @@ class Merger:
     """Merges rounds of one host, one after another."""
 
     def __init__(self) -> None:
+        self._recipes: WeakValueDictionary[_RecipeKey, _Recipe] = WeakValueDictionary()
         self._records: WeakValueDictionary[_RecordKey, _MergedRecord] = WeakValueDictionary()
         self._plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
 
@@ -74,58 +87,69 @@ class Merger:
         Keys stand in the order of their groups; a group that two parts have is taken from the first. What is laid over
         comes last in its row.
         """
-        snapshots: dict[int, Snapshot] = {}
-        for row in rows:
-            for part in row:
-                snapshots.setdefault(id(part.snapshot), part.snapshot)
-        numbers = {identity: number for number, identity in enumerate(snapshots)}
+        parts = [part for row in rows for part in row]
+        snapshots = list({id(part.snapshot): part.snapshot for part in parts}.values())
+        numbers = {id(snapshot): number for number, snapshot in enumerate(snapshots)}
         identity: tuple[object, ...] = (
             # What the plan was made of lives as long as the plan, so no other object has its identity. Equality is not
             # enough: domains are equal whatever their definitions say.
             tuple(map(id, domains)),
-            tuple(snapshot.layout for snapshot in snapshots.values()),
-            tuple(
-                tuple((numbers[id(part.snapshot)], part.position, part.groups, part.overlay) for part in row)
-                for row in rows
-            ),
+            tuple(snapshot.layout for snapshot in snapshots),
+            # As bytes, since so many tuples would keep the garbage collector busy.
+            np.array([len(row) for row in rows], np.int64).tobytes(),
+            np.array([numbers[id(part.snapshot)] for part in parts], np.int64).tobytes(),
+            np.array([part.position for part in parts], np.int64).tobytes(),
+            np.array([part.groups for part in parts], np.int64).tobytes(),
+            bytes([part.overlay for part in parts]),
         )
         plan = self._plans.get(identity)
         if plan is None:
-            plan = self._plans[identity] = self._make_plan(domains, rows, numbers, list(snapshots.values()))
+            plan = self._plans[identity] = self._make_plan(domains, rows, snapshots)
             if len(self._plans) > PLANS_MAX:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(identity)
-        values = np.concatenate([_NOTHING, *(snapshot.values for snapshot in snapshots.values())]).take(plan.index)
+        values = np.concatenate([_NOTHING, *(snapshot.values for snapshot in snapshots)]).take(plan.index)
         values[plan.string_slots] = plan.string_values
         return plan.layout, values
 
     def _make_plan(
-        self,
-        domains: Sequence[Domain],
-        rows: Sequence[Sequence[Part]],
-        numbers: dict[int, int],
-        snapshots: list[Snapshot],
+        self, domains: Sequence[Domain], rows: Sequence[Sequence[Part]], snapshots: Sequence[Snapshot]
     ) -> _Plan:
-        offsets = np.cumsum([0, *(snapshot.layout.size for snapshot in snapshots)])
-        merged: list[_MergedRecord] = []
-        for domain, row in zip(domains, rows, strict=True):
-            parts = tuple((part.snapshot.layout.records[part.position], part.groups, part.overlay) for part in row)
-            key = (domain, domain.info, parts)
-            record = self._records.get(key)
-            if record is None or record.layout.domain is not domain:
-                record = self._records[key] = _merge_record(domain, parts)
-            merged.append(record)
+        merged = [self._record(domain, row) for domain, row in zip(domains, rows, strict=True)]
+        recipes = [record.recipe for record in merged]
         layout = Layout([record.layout for record in merged])
-        indexes: list[Positions] = [np.empty(0, np.int64)]
-        slots: list[int] = []
-        strings: list[int] = []
-        for row, record, start in zip(rows, merged, layout.starts.tolist()[:-1], strict=True):
-            places = [offsets[numbers[id(part.snapshot)]] + part.snapshot.layout.starts[part.position] for part in row]
-            indexes.append(np.array(places, np.int64)[record.part] + record.slot)
-            slots.extend(start + slot for slot in record.strings)
-            strings.extend(record.strings.values())
-        strings_at = np.array(slots, np.int64), np.array(strings, np.uint64)
-        return _Plan(tuple(domains), tuple(merged), layout, np.concatenate(indexes), *strings_at)
+        first_part = np.cumsum([0, *map(len, rows)])[:-1]
+        part = _joined([recipe.part for recipe in recipes]) + first_part.repeat(np.diff(layout.starts))
+        index = _places(rows, snapshots)[part] + _joined([recipe.slot for recipe in recipes])
+        string_counts = np.array([len(recipe.strings) for recipe in recipes], np.int64)
+        string_slots = _joined([recipe.string_slots for recipe in recipes]) + layout.starts[:-1].repeat(string_counts)
+        string_values = np.concatenate([_NOTHING, *(recipe.string_values for recipe in recipes)])
+        return _Plan(tuple(domains), tuple(merged), layout, index, string_slots, string_values)
+
+    def _record(self, domain: Domain, row: Sequence[Part]) -> _MergedRecord:
+        parts = tuple([(part.snapshot.layout.records[part.position], part.groups, part.overlay) for part in row])
+        key = domain.uuid, parts
+        record = self._records.get(key)
+        if record is None or record.layout.domain is not domain:
+            record = self._records[key] = self._merge_record(domain, parts)
+        return record
+
+    def _merge_record(self, domain: Domain, parts: Sequence[_Piece]) -> _MergedRecord:
+        recipe = self._recipe(parts)
+        whole = parts[0][0] if len(parts) == 1 else None
+        if whole is not None and whole.shape is recipe.shape and whole.domain is domain:
+            return _MergedRecord(whole, recipe)
+        strings = [parts[number][0].strings[place] for number, place in recipe.strings]
+        return _MergedRecord(RecordLayout(domain, recipe.shape, strings), recipe)
+
+    def _recipe(self, parts: Sequence[_Piece]) -> _Recipe:
+        if any(overlay for _, _, overlay in parts):
+            return _make_recipe(parts)  # it depends on the names of the record's devices, too
+        shapes = tuple([(record.shape, groups) for record, groups, _ in parts])
+        recipe = self._recipes.get(shapes)
+        if recipe is None:
+            recipe = self._recipes[shapes] = _make_recipe(parts)
+        return recipe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +163,21 @@ class _Plan:
 
 
 _NOTHING = np.empty(0, np.uint64)
+_NOWHERE = np.empty(0, np.int64)
+
+
+def _joined(arrays: Sequence[Positions]) -> Positions:
+    return np.concatenate([_NOWHERE, *arrays])
+
+
+def _places(rows: Sequence[Sequence[Part]], snapshots: Sequence[Snapshot]) -> Positions:
+    """Where the values of each part begin among those of all snapshots, one after another."""
+    starts: dict[int, list[int]] = {}
+    before = 0
+    for snapshot in snapshots:
+        starts[id(snapshot)] = (snapshot.layout.starts + before).tolist()
+        before += snapshot.layout.size
+    return np.array([starts[id(part.snapshot)][part.position] for row in rows for part in row], np.int64)
 
 
 def without_old_groups(snapshot: Snapshot, seconds: float, merger: Merger | None = None) -> Snapshot:
@@ -156,9 +195,34 @@ def without_old_groups(snapshot: Snapshot, seconds: float, merger: Merger | None
     return Snapshot(layout, values, snapshot.time, replace(snapshot.sampling, times=times), snapshot.host_cpus)
 
 
-def _merge_record(domain: Domain, parts: Sequence[_Piece]) -> _MergedRecord:
+def _make_recipe(parts: Sequence[_Piece]) -> _Recipe:
     if len(parts) == 1 and parts[0][1:] == (ALL_GROUPS, False):
-        return _as_it_is(domain, parts[0][0])
+        shape = parts[0][0].shape
+        return _recipe(shape, [(0, slot) for slot in range(len(shape))], parts)
+    chosen = _choose(parts)
+    types = bytes(parts[each.part][0].shape.types[each.slot] for each in chosen)
+    shape = Shape.of([each.key for each in chosen], types, bytes(each.overlaid for each in chosen))
+    return _recipe(shape, [(each.part, each.slot) for each in chosen], parts)
+
+
+def _recipe(shape: Shape, sources: Sequence[tuple[int, int]], parts: Sequence[_Piece]) -> _Recipe:
+    """`sources`: part and slot of each of the shape's slots."""
+    strings = [
+        (part, parts[part][0].shape.string_slots.index(slot))
+        for part, slot in map(sources.__getitem__, shape.string_slots)
+    ]
+    return _Recipe(
+        shape,
+        np.array([part for part, _ in sources], np.int64),
+        np.array([slot for _, slot in sources], np.int64),
+        tuple(strings),
+        np.array(shape.string_slots, np.int64),
+        np.arange(len(strings), dtype=np.uint64),
+    )
+
+
+def _choose(parts: Sequence[_Piece]) -> list[Chosen]:
+    """The values of the record, in the order of their groups; a group that two parts have is taken from the first."""
     taken = 0
     chosen: list[Chosen] = []
     for number, (record, groups, overlay) in enumerate(parts):
@@ -173,24 +237,4 @@ def _merge_record(domain: Domain, parts: Sequence[_Piece]) -> _MergedRecord:
                 present |= 1 << column
         taken |= present
     chosen.sort(key=lambda each: each.group)
-    types = bytes(parts[each.part][0].shape.types[each.slot] for each in chosen)
-    shape = Shape.of([each.key for each in chosen], types, bytes(each.overlaid for each in chosen))
-    strings: list[str] = []
-    indexes: dict[int, int] = {}
-    for slot in shape.string_slots:
-        source, source_slot = parts[chosen[slot].part][0], chosen[slot].slot
-        indexes[slot] = len(strings)
-        strings.append(source.strings[source.shape.string_slots.index(source_slot)])
-    return _MergedRecord(
-        RecordLayout(domain, shape, strings),
-        np.array([each.part for each in chosen], np.int64),
-        np.array([each.slot for each in chosen], np.int64),
-        indexes,
-    )
-
-
-def _as_it_is(domain: Domain, record: RecordLayout) -> _MergedRecord:
-    count = len(record.shape)
-    strings = {slot: number for number, slot in enumerate(record.shape.string_slots)}
-    layout = record if record.domain is domain else RecordLayout(domain, record.shape, record.strings)
-    return _MergedRecord(layout, np.zeros(count, np.int64), np.arange(count, dtype=np.int64), strings)
+    return chosen

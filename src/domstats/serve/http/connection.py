@@ -115,7 +115,7 @@ class Connection(RequestHandler):
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """The answer to what is no HTTP, or too large, or was answered by a defect."""
-        if status >= SERVER_ERROR:
+        if status >= SERVER_ERROR and not isinstance(exc, ConnectionError):  # a client that goes is no defect
             self.log_exception("a request for %s could not be answered", request.path, exc_info=exc)
         self._close = True
         text = "a defect of domstats; its log says more" if status >= SERVER_ERROR else f"not a request: {message}"

@@ -175,7 +175,12 @@ class Answers:
         return (figures.memory_stats(await self._record(domain), most),)
 
     async def _block(self, domain: Domain, path: str) -> tuple[BlockStats]:
-        return (figures.block_stats(await self._record(domain), path),)
+        """Of a guest that hangs what it last said, however old: the structure has no way to leave it out, exporters
+        that get an error give up the guests that would have come next, and -1 would be a counter that began anew."""
+        record = await self._record(domain)
+        if not figures.knows_disks(record) and record.status is not Status.STALE:
+            record = await self._identity(domain)
+        return (figures.block_stats(record, path),)
 
     async def _block_flags(self, domain: Domain, path: str, most: int, flags: int) -> tuple[list[TypedParameter], int]:
         """With room for none, it says how many there are."""

@@ -111,8 +111,6 @@ class Bulk:
             reply = self._encode(snapshot, roll, choice)
             if sum(map(len, self._replies.values())) + len(reply) <= _KEPT_BYTES:
                 self._replies[choice] = reply
-        if len(reply) > PAYLOAD_MAX:
-            raise RemoteError(RPC_ERROR, RPC_DOMAIN, TOO_LARGE_TEXT)
         return reply
 
     def _encode(self, snapshot: Snapshot, roll: Roll, choice: _Choice) -> bytes:
@@ -123,11 +121,12 @@ class Bulk:
         whole = choice.positions is None and len(positions) == len(snapshot)
         try:
             if whole and choice.groups == ALL_GROUPS and choice.backing is None:
-                return encode_reply(snapshot)
+                return encode_reply(snapshot, PAYLOAD_MAX)
             rows = [_parts(snapshot, position, choice) for position in positions]
             domains = [snapshot.layout.records[position].domain for position in positions]
             layout, values = self._merger(choice).merge(domains, rows)
-            return encode_reply(Snapshot(layout, values, snapshot.time, snapshot.sampling, snapshot.host_cpus))
+            chosen = Snapshot(layout, values, snapshot.time, snapshot.sampling, snapshot.host_cpus)
+            return encode_reply(chosen, PAYLOAD_MAX)
         except LimitExceeded:
             raise RemoteError(RPC_ERROR, RPC_DOMAIN, TOO_LARGE_TEXT) from None
 

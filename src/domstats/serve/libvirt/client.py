@@ -119,9 +119,10 @@ class Client(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """asyncio: the write buffer has drained."""
         self._full, self._event_bytes = False, 0
-        self._read = asyncio.get_running_loop().time()
-        self._flush()
-        self._take_calls()
+        loop = asyncio.get_running_loop()
+        self._read = loop.time()
+        # Later, since a transport that is closed while it says this closes itself twice.
+        loop.call_soon(self._resume)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  however it ended
         """asyncio: the connection is closed."""
@@ -191,6 +192,10 @@ class Client(asyncio.BufferedProtocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _resume(self) -> None:
+        self._flush()
+        self._take_calls()
 
     def _go_on(self) -> None:
         self._resting = False

@@ -12,11 +12,12 @@ from domstats.errors import RemoteError
 from domstats.model.description import DeviceKind
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.record import Record
+from domstats.model.sampling import Status
 from domstats.serve.libvirt.lists import FROM_QEMU, INVALID_ARG, state_of
 from domstats.wire.structures import BlockStats, DomainInfo, DomainState, InterfaceStats, MemoryStat
 
-OPERATION_INVALID = 55
-"""Of virErrorNumber: not possible in the state the domain is in."""
+OPERATION_INVALID, OPERATION_TIMEOUT = 55, 68
+"""Of virErrorNumber: not possible in the state the domain is in; not done in time."""
 FROM_DOMAIN = 20
 """Of virErrorDomain: where an error of this kind comes from if not from the driver."""
 _NONE = -1
@@ -88,6 +89,11 @@ def memory_stats(record: Record, limit: int) -> list[MemoryStat]:
     return found[:limit]
 
 
+def knows_disks(record: Record) -> bool:
+    """Whether the record says which disks there are."""
+    return "block.count" in record
+
+
 def block_stats(record: Record, path: str) -> BlockStats:
     """virDomainBlockStats of a disk, or with an empty path of all of them. Raises RemoteError."""
     disks = _disks(record, path)
@@ -122,8 +128,17 @@ def must_be_on(record: Record) -> None:
 
 
 def _disks(record: Record, path: str) -> list[str]:
-    """What the keys of a disk begin with: the one with that target or image; all with an empty path."""
+    """What the keys of a disk begin with: the one with that target or image; all with an empty path.
+
+    None where the guest does not tell of its disks. Raises RemoteError for a disk that is not there, and where the host
+    tells of none.
+    """
     must_be_on(record)
+    if not knows_disks(record):
+        if record.status is Status.STALE:
+            text = f"Timed out during operation: the disks of domain '{record.domain.name}' cannot be asked for"
+            raise RemoteError(OPERATION_TIMEOUT, FROM_QEMU, text)
+        return []
     entries = list(_entries(record, "block"))
     if not path:
         return entries

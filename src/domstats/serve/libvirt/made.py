@@ -204,9 +204,10 @@ def _number(begin: str, end: str, value: object) -> str:
 
 
 def _device(device: Device) -> str:
-    source = "file" if device.kind is DeviceKind.DISK else "bridge"
+    is_disk = device.kind is DeviceKind.DISK
+    source, what = ("file", " device='disk'") if is_disk else ("bridge", "")  # without it virsh takes it for broken
     parts = [
-        f"    <{device.kind} type={_attribute(device.type)}>",
+        f"    <{device.kind} type={_attribute(device.type)}{what}>",
         f"      <mac address={_attribute(device.mac)}/>" if device.mac else "",
         f"      <source {source}={_attribute(device.source)}/>",
         f"      <target dev={_attribute(device.target)}/>" if device.target else "",

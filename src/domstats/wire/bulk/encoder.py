@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 from domstats.errors import LimitExceeded
+from domstats.model.layout import Layout
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.plan import Plan
-from domstats.wire.bulk.template import Template
+from domstats.wire.bulk.template import WORD, Template
 from domstats.wire.limits import RECORDS_MAX
 
 
-def encode_reply(snapshot: Snapshot) -> bytes:
+def encode_reply(snapshot: Snapshot, longest: int | None = None) -> bytes:
     """The body of a reply with all records of the snapshot, in its order.
 
-    Raises LimitExceeded for more than 16,384 records, more than 262,144 parameters in one, or a key over 79 bytes.
+    `longest`: bytes that it may have; that it would have more is found before it is put together. Raises LimitExceeded
+    for more, for more than 16,384 records, more than 262,144 parameters in one, or a key over 79 bytes.
     """
     layout = snapshot.layout
     if len(layout) > RECORDS_MAX:
         raise LimitExceeded("records", 0, f"{len(layout)} records, at most {RECORDS_MAX} fit into a reply")
     plan: Plan | None = layout.derived.get(Plan)
     if plan is None:
-        plan = layout.derived[Plan] = Plan([Template.of(record) for record in layout.records])
+        plan = layout.derived[Plan] = Plan(_templates(layout, longest))
+    elif longest is not None and plan.words * WORD > longest:
+        raise _too_long(longest)
     return plan.write(snapshot.values)
+
+
+def _templates(layout: Layout, longest: int | None) -> list[Template]:
+    templates: list[Template] = []
+    size = WORD  # the number of records
+    for record in layout.records:
+        template = Template.of(record)
+        size += template.size
+        if longest is not None and size > longest:
+            raise _too_long(longest)
+        templates.append(template)
+    return templates
+
+
+def _too_long(longest: int) -> LimitExceeded:
+    return LimitExceeded("body", 0, f"the records have more than {longest} bytes")

@@ -1,0 +1,7 @@
+"""A soak: the whole service for a long time, with guests that misbehave and clients that come and go.
+
+script     what happens to the guests
+clients    who asks
+gauges     what the service holds, by /proc, and whether that grows
+__main__   starts all of it, and judges
+"""
