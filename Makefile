@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench peers fuzz docs clean
+.PHONY: run test lint bench peers fuzz docs page clean
 
-run: $(VENV)/run.stamp
+run: $(VENV)/run.stamp page
 	@tools/run $(BIN)/domstats
 
-test: $(VENV)/dev.stamp
+test: $(VENV)/dev.stamp page
 	$(BIN)/python tools/suite.py $(ARGS)
 
 lint: $(VENV)/dev.stamp
@@ -26,6 +26,10 @@ SECONDS ?= 60
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m pip --disable-pip-version-check --quiet install --group fuzz
 	$(BIN)/python -m fuzz -max_total_time=$(SECONDS) $(ARGS)
+
+# What the live page draws its charts with; nothing where there is no npm.
+page:
+	@tools/page
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python tools/reference.py

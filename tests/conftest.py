@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("against_libvirt", "command")
-pytest_plugins = ["fix_libvirtd", "fix_prometheus", "comparison"]
+pytest.register_assert_rewrite("against_libvirt", "command", "live_page")
+pytest_plugins = ["fix_libvirtd", "fix_prometheus", "fix_browser", "comparison"]
 
 settings.register_profile("domstats", deadline=None)
 settings.load_profile("domstats")

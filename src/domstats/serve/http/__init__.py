@@ -11,6 +11,7 @@ negotiation which of several forms a client wants
 metrics     /metrics
 stats       /v1/stats, /v1/stats/DOMAIN, /v1/fields
 stream      /v1/stream
+remembered  /v1/history
 channel     what a stream says, worked out once for all who want the same
 rows        a domain's row in it
 files       the page

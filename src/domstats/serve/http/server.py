@@ -11,6 +11,7 @@ from aiohttp.typedefs import Middleware
 
 from domstats.collector.collector import Collector
 from domstats.errors import ConnectError, UsageError
+from domstats.serve.history.following import Following
 from domstats.serve.http.connection import Connection
 from domstats.serve.http.files import Page, read_files
 from domstats.serve.http.guard import Guard, Handler, prepare
@@ -18,6 +19,7 @@ from domstats.serve.http.health import Health
 from domstats.serve.http.latest import Latest
 from domstats.serve.http.metrics import Metrics
 from domstats.serve.http.options import Address, HttpOptions
+from domstats.serve.http.remembered import Remembered
 from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
 from domstats.serve.http.workers import Renderings, Worker
@@ -46,6 +48,7 @@ class HttpServer:
         self._renderings: list[Renderings] = []
         self._runner: web.AppRunner | None = None
         self._streams: Streams | None = None
+        self._following = Following(collector)
 
     @property
     def connections(self) -> int:
@@ -86,6 +89,7 @@ class HttpServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._following.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         for connection in list(self._connections):
@@ -104,6 +108,7 @@ class HttpServer:
         await self._runner.setup()
         for each in self._options.listen:
             self._servers.append(await self._listen(each, tls))
+        await self._following.start()
         self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
@@ -123,6 +128,7 @@ class HttpServer:
             "/v1/stats/{domain:.+}": stats.one,
             "/v1/fields": fields,
             "/v1/stream": streams.answer,
+            "/v1/history": Remembered(self._following.history).answer,
             "/healthz": health.alive,
             "/readyz": health.ready,
         }

@@ -1,0 +1,269 @@
+"""Which figures and values are kept of a guest, and which series a record has of them.
+
+A field is chosen by a word of the table of domains (`cpu`), by a word of a table of devices for every device
+(`vcpu.<id>.steal`, `block.<i>.read`, `net.<i>.rx`): these are derived; or, plain, by a pattern of the catalogue
+(`block.<i>.allocation`) or any key or other name of a record (`balloon.rss`, `block[vda].allocation`). A series is a
+field of one guest or device, under the name a record answers to: `block[vda].read`, `vcpu.0.steal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from domstats.catalog.fields import FIELDS
+from domstats.catalog.groups import group_bits, group_of
+from domstats.errors import UsageError
+from domstats.formats.columns import column_field, columns_of, unknown
+from domstats.model.layout import RecordLayout, Shape
+from domstats.model.names import name_slots, resolve
+from domstats.model.params import ParamType
+from domstats.model.tables import TABLES, device_key
+
+DEFAULT_FIELDS = (
+    *("cpu", "cpu-guest", "steal", "mem", "total", "read", "write", "reads", "writes", "rx", "tx"),
+    *("vcpu.<id>.cpu", "vcpu.<id>.steal", "vcpu.<id>.wait"),
+    *("block.<i>.read", "block.<i>.write", "block.<i>.reads", "block.<i>.writes"),
+    *("block.<i>.rd-time", "block.<i>.wr-time", "net.<i>.rx", "net.<i>.tx"),
+)
+"""31 series of a guest with two vCPUs, two disks and one network device."""
+FIELDS_MAX = 1000
+"""How many fields may be chosen."""
+_KNOWN_MAX = 1000
+"""How many lists of series are remembered; most guests of a host share a few."""
+
+
+DERIVED, PLAIN = 0, 1
+"""The kinds of series: figures in 32 bits, and values as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A figure made from statistics, or a counter's rate."""
+
+    table: str
+    """The one of model.tables.TABLES that it is a column of."""
+    word: str
+    """Its name there."""
+    figure: str
+    """The attribute of Figures or, of devices, of DeviceFigures; empty for a rate."""
+    group: int
+    """Index into GROUP_NAMES of what it is made of."""
+    needs: tuple[str, ...]
+    """It is there for a record (of devices: for a device) that has one of these keys (of devices: of these tails)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A value as it is, all its 64 bits."""
+
+    name: str
+    """A key or another name of a record; with `<i>` or `<id>` for every device."""
+
+
+Field = Derived | Plain
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A field of one guest, or of one of its devices."""
+
+    name: str
+    group: int
+    """Index into GROUP_NAMES: series of one group are sampled together."""
+    kind: int
+    """DERIVED or PLAIN."""
+    field: int
+    """The field's place among the chosen ones of its kind."""
+    place: int
+    """Of a derived field, which of the record's devices in the table it is of; of a plain one, its slot."""
+    type: int
+    """The ParamType of a plain value; of a derived one, 0."""
+
+
+# fmt: off
+_DOMAIN: dict[str, tuple[str, tuple[str, ...]]] = {
+    "cpu":       ("cpu_percent",       ("cpu.time",)),
+    "cpu-guest": ("cpu_guest_percent", ("vcpu.<id>.time",)),
+    "cpu-host":  ("cpu_host_percent",  ("cpu.time",)),
+    "steal":     ("steal_percent",     ("vcpu.<id>.delay",)),
+    "mem":       ("memory_used",       ("balloon.rss", "balloon.available")),
+    "total":     ("memory_total",      ("balloon.current", "balloon.available")),
+    "read":      ("disk_read",         ("block.<i>.rd.bytes",)),
+    "write":     ("disk_write",        ("block.<i>.wr.bytes",)),
+    "reads":     ("disk_reads",        ("block.<i>.rd.reqs",)),
+    "writes":    ("disk_writes",       ("block.<i>.wr.reqs",)),
+    "rx":        ("net_receive",       ("net.<i>.rx.bytes",)),
+    "tx":        ("net_transmit",      ("net.<i>.tx.bytes",)),
+}
+_DEVICES: dict[str, dict[str, tuple[str, str]]] = {
+    "vcpu": {
+        "cpu":     ("cpu_percent",   "time"),
+        "steal":   ("steal_percent", "delay"),
+        "wait":    ("wait_percent",  "wait"),
+    },
+    "block": {
+        "read":    ("",              "rd.bytes"),
+        "write":   ("",              "wr.bytes"),
+        "reads":   ("",              "rd.reqs"),
+        "writes":  ("",              "wr.reqs"),
+        "rd-time": ("read_time",     "rd.times"),
+        "wr-time": ("write_time",    "wr.times"),
+        "fl-time": ("flush_time",    "fl.times"),
+    },
+    "interface": {
+        "rx":      ("",              "rx.bytes"),
+        "tx":      ("",              "tx.bytes"),
+        "rx-pkts": ("",              "rx.pkts"),
+        "tx-pkts": ("",              "tx.pkts"),
+        "rx-drop": ("",              "rx.drop"),
+        "tx-drop": ("",              "tx.drop"),
+        "rx-errs": ("",              "rx.errs"),
+        "tx-errs": ("",              "tx.errs"),
+    },
+}
+# fmt: on
+"""The words: which figure each is, and the keys it is made of."""
+
+_MARKS = {"vcpu": ".<id>.", "block": ".<i>.", "net": ".<i>.", "iothread": ".<id>."}
+_PATTERNS = {field.pattern for field in FIELDS}
+
+
+class Fields:
+    """The fields that were chosen."""
+
+    def __init__(self, names: Iterable[str] = DEFAULT_FIELDS) -> None:
+        """Raises UnknownColumn for a word that is none, UsageError for too many fields."""
+        chosen = [_field(name) for name in dict.fromkeys(names)]
+        if len(chosen) > FIELDS_MAX:
+            raise UsageError(f"{len(chosen)} fields of the history are too many; at most {FIELDS_MAX} are kept")
+        self.derived: tuple[Derived, ...] = tuple(each for each in chosen if isinstance(each, Derived))
+        self.plain: tuple[Plain, ...] = tuple(each for each in chosen if isinstance(each, Plain))
+
+        self._known: dict[tuple[Shape, tuple[str, ...]], tuple[Series, ...]] = {}
+        """By shape and by the names of the devices."""
+
+    def of_record(self, record: RecordLayout) -> tuple[Series, ...]:
+        """What there is of them for a record, in the order of the fields; no name twice."""
+        identity = record.shape, tuple(record.strings[string] for _, _, string in name_slots(record.shape))
+        series = self._known.get(identity)
+        if series is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            series = self._known[identity] = tuple(self._series(record))
+        return series
+
+    def _series(self, record: RecordLayout) -> Iterable[Series]:
+        found: dict[str, Series] = {}
+        devices = _devices(record.shape)
+        for number, field in enumerate(self.derived):
+            for series in _derived_series(record, devices, field, number):
+                found.setdefault(series.name, series)
+        for number, plain in enumerate(self.plain):
+            for series in _plain_series(record, devices, plain, number):
+                found.setdefault(series.name, series)
+        return found.values()
+
+
+def _field(name: str) -> Field:
+    """What a name chooses. Raises UnknownColumn."""
+    if name in _DOMAIN:
+        figure, needs = _DOMAIN[name]
+        return Derived("domain", name, figure, group_of(needs[0]), needs)
+    prefix, _, rest = name.partition(".")
+    mark, _, word = rest.partition(".")
+    table = "interface" if prefix == "net" else prefix
+    if table in _DEVICES and f".{mark}." == _MARKS[prefix] and word in _DEVICES[table]:
+        figure, tail = _DEVICES[table][word]
+        return Derived(table, word, figure, group_bits(table).bit_length() - 1, (tail,))
+    if "<" in name and name not in _PATTERNS:
+        raise unknown("domain", name)
+    if not ("." in name or "[" in name or column_field(columns_of(""), name)):
+        raise unknown("domain", name)
+    return Plain(name)
+
+
+_Devices = dict[str, dict[int, int]]
+"""Of each table with devices: the number of each device to its place among the record's rows."""
+
+
+def _devices(shape: Shape) -> _Devices:
+    found: _Devices | None = shape.derived.get("history devices")
+    if found is None:
+        found = {table: {} for table in TABLES}
+        for key in shape.slots:
+            table, number, _ = device_key(key)
+            found[table].setdefault(number, len(found[table]))
+        shape.derived["history devices"] = found
+    return found
+
+
+def _derived_series(record: RecordLayout, devices: _Devices, field: Derived, number: int) -> Iterator[Series]:
+    slots = record.shape.slots
+    if field.table == "domain":
+        if any(_has(record.shape, devices, key) for key in field.needs):
+            yield Series(field.word, field.group, DERIVED, number, 0, 0)
+        return
+    prefix = TABLES[field.table][:-1]
+    for entry, place in _entries(record, devices, field.table):
+        if any(f"{prefix}.{entry}.{tail}" in slots for tail in field.needs):
+            name = _name(record, prefix, entry, field.word)
+            yield Series(name, field.group, DERIVED, number, place, 0)
+
+
+def _plain_series(record: RecordLayout, devices: _Devices, plain: Plain, number: int) -> Iterator[Series]:
+    shape = record.shape
+    prefix, _, rest = plain.name.partition(".")
+    mark = _MARKS.get(prefix, "")
+    if mark and f".{rest}".startswith(mark):
+        tail = f".{rest}".removeprefix(mark)
+        table = "interface" if prefix == "net" else prefix
+        for entry, _ in _entries(record, devices, table):
+            slot = shape.slots.get(f"{prefix}.{entry}.{tail}")
+            if slot is not None and shape.types[slot] != ParamType.STRING:
+                name = _name(record, prefix, entry, tail)
+                yield Series(name, group_of(prefix), PLAIN, number, slot, shape.types[slot])
+        return
+    slot = shape.slots.get(plain.name)
+    if slot is None:
+        found = resolve(record, plain.name)
+        slot = found[0] if found is not None else None
+    if slot is not None and shape.types[slot] != ParamType.STRING:
+        yield Series(plain.name, shape.groups[slot], PLAIN, number, slot, shape.types[slot])
+
+
+def _has(shape: Shape, devices: _Devices, pattern: str) -> bool:
+    """Whether there is such a key; of a pattern of devices, for one of them."""
+    prefix, _, rest = pattern.partition(".")
+    mark, _, tail = rest.partition(".")
+    if not mark.startswith("<"):
+        return pattern in shape.slots
+    table = "interface" if prefix == "net" else prefix
+    return any(f"{prefix}.{number}.{tail}" in shape.slots for number in devices[table])
+
+
+def _entries(record: RecordLayout, devices: _Devices, table: str) -> Sequence[tuple[int, int]]:
+    """The devices of a table that are the first of their name: of a disk's images, the topmost."""
+    prefix = TABLES[table][:-1]
+    met: set[str] = set()
+    found = []
+    for number, place in devices[table].items():
+        name = _device_name(record, prefix, number)
+        if name is None or name not in met:
+            found.append((number, place))
+        if name is not None:
+            met.add(name)
+    return found
+
+
+def _name(record: RecordLayout, prefix: str, number: int, tail: str) -> str:
+    device = _device_name(record, prefix, number)
+    return f"{prefix}.{number}.{tail}" if device is None else f"{prefix}[{device}].{tail}"
+
+
+def _device_name(record: RecordLayout, prefix: str, number: int) -> str | None:
+    shape = record.shape
+    slot = shape.slots.get(f"{prefix}.{number}.name")
+    if slot is None or shape.types[slot] != ParamType.STRING:
+        return None
+    return record.strings[shape.string_slots.index(slot)]

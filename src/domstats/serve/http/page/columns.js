@@ -1,0 +1,89 @@
+// The table's columns: what each shows of a guest, and what it is sorted by.
+
+import { MISSING, approximate, bytes, duration, exact, tenths } from "./format.js";
+
+// What the stream is asked for: words of the table's columns in docs/reference/columns.md.
+export const ASKED = ["cpu", "cpu-guest", "steal", "mem", "total", "from", "vcpus", "read", "write", "rx", "tx"];
+
+const NAMES_SORT = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+function number(id, heading, unit, write, more) {
+  return {
+    id,
+    heading,
+    unit,
+    descending: true,
+    text: (guest) => write(guest.values.get(id)),
+    key: (guest) => approximate(guest.values.get(id)),
+    title: (guest) => (guest.values.has(id) ? `${exact(guest.values.get(id))} ${unit}` : "not known"),
+    ...more,
+  };
+}
+
+// id, heading and title; text(guest, now) is shown; key(guest) is a number, NaN where there is none, or a string;
+// bar(guest), from 0 to 1, is drawn below; `descending`: how it is sorted at first; `wide`: left out on a phone.
+export const COLUMNS = [
+  { id: "name", heading: "name", text: (guest) => guest.shown, key: (guest) => guest.name },
+  { id: "state", heading: "state", text: (guest) => guest.state || MISSING, key: (guest) => guest.state },
+  number("vcpus", "vcpus", "vCPUs online", (text) => text ?? MISSING),
+  number("cpu", "cpu %", "% of one CPU", tenths, {
+    bar: (guest) => approximate(guest.values.get("cpu-guest")) / 100,
+  }),
+  number("steal", "steal %", "% of time waiting for a processor", tenths),
+  number("mem", "mem used", "bytes", bytes, {
+    bar: (guest) => approximate(guest.values.get("mem")) / approximate(guest.values.get("total")),
+    title: memoryTitle,
+  }),
+  number("total", "mem total", "bytes", bytes),
+  number("read", "read/s", "bytes/s", bytes),
+  number("write", "write/s", "bytes/s", bytes),
+  number("rx", "rx/s", "bytes/s", bytes),
+  number("tx", "tx/s", "bytes/s", bytes),
+  {
+    id: "status",
+    heading: "status",
+    descending: true,
+    text: (guest, now) => statusText(guest, now),
+    key: (guest) => RANK.indexOf(guest.status) * 1e12 - guest.since,
+  },
+];
+
+// What "top by" sorts by beside the columns.
+export const SUMS = {
+  disk: { id: "disk", descending: true, key: (guest) => sum(guest, "read", "write"), marks: ["read", "write"] },
+  network: { id: "network", descending: true, key: (guest) => sum(guest, "rx", "tx"), marks: ["rx", "tx"] },
+};
+
+const RANK = ["", "fresh", "partial", "stale", "blocked"];
+const SIGNS = { blocked: "▲ ", stale: "△ ", partial: "◐ " };
+
+// A status is told by a sign and a word, and only then by a colour.
+export function statusText(guest, now) {
+  return `${SIGNS[guest.status] ?? ""}${guest.status || MISSING} ${duration(now - guest.since)}`;
+}
+
+// The order of two guests; those without a value come last either way.
+export function comparing(column, descending) {
+  const sign = descending ? -1 : 1;
+  return (a, b) => {
+    const [left, right] = [column.key(a), column.key(b)];
+    if (typeof left === "string") return sign * NAMES_SORT.compare(left, right) || byName(a, b);
+    const [noLeft, noRight] = [Number.isNaN(left), Number.isNaN(right)];
+    if (noLeft || noRight) return noLeft - noRight || byName(a, b);
+    return sign * (left - right) || byName(a, b);
+  };
+}
+
+function byName(a, b) {
+  return NAMES_SORT.compare(a.name, b.name) || (a.uuid < b.uuid ? -1 : 1);
+}
+
+function sum(guest, ...ids) {
+  const known = ids.map((id) => approximate(guest.values.get(id))).filter((value) => !Number.isNaN(value));
+  return known.length ? known.reduce((total, value) => total + value, 0) : NaN;
+}
+
+function memoryTitle(guest) {
+  const [used, total] = [guest.values.get("mem"), guest.values.get("total")];
+  return `${exact(used)} of ${exact(total)} bytes (${guest.values.get("from") ?? "source not known"})`;
+}

@@ -1,0 +1,45 @@
+// What has been of one guest: from the server's memory, with what the stream brings after it.
+
+import { approximate } from "./format.js";
+
+export class History {
+  constructor(uuid) {
+    this.uuid = uuid;
+    this.all = []; // the fields the server has of this guest
+    this.series = new Map(); // field -> { times: seconds since the epoch, values: number or null }
+    this.complaint = ""; // why there is nothing from the server's memory
+  }
+
+  // Ask for all fields of the last `seconds`.
+  async load(seconds) {
+    const query = new URLSearchParams({ domain: this.uuid, seconds: String(seconds) });
+    try {
+      const reply = await fetch(`v1/history?${query}`);
+      const said = await reply.json();
+      if (!reply.ok) throw new Error(said.error ?? reply.statusText);
+      this.all = said.all ?? Object.keys(said.fields);
+      for (const [field, points] of Object.entries(said.fields)) this.#put(field, points);
+      this.complaint = "";
+    } catch (error) {
+      this.complaint = `No history: ${error.message}`;
+    }
+  }
+
+  // Add what an event of the stream says that is new.
+  add(time, values) {
+    for (const [field, text] of Object.entries(values)) {
+      const value = approximate(text);
+      if (Number.isNaN(value)) continue;
+      if (!this.series.has(field)) this.series.set(field, { times: [], values: [] });
+      const { times, values: known } = this.series.get(field);
+      if (times.length && time <= times.at(-1)) continue;
+      times.push(time);
+      known.push(value);
+    }
+  }
+
+  #put(field, points) {
+    const values = points.values.map((value) => (typeof value === "string" ? approximate(value) : value));
+    this.series.set(field, { times: points.times, values });
+  }
+}
