@@ -25,7 +25,7 @@ from domstats.collector.plan import Plan, by_group
 from domstats.collector.reach import OPENING, Reach
 from domstats.collector.round import GuestCall, Question, RollCall
 from domstats.collector.sweep import UNREACHED
-from domstats.errors import DomstatsError
+from domstats.errors import DomstatsError, UsageError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.snapshot import Snapshot
@@ -71,7 +71,8 @@ class Collector:
         self._changed = asyncio.Event()
         """Something has happened to a domain that the next roll call will show."""
         self._back = asyncio.Event()
-        """Set, and replaced by another, when the connection was lost and is there again."""
+        """Set, and replaced by another, when all guests are to be asked at once: when the connection was lost and is
+        there again, or the plan is another."""
         self._published = asyncio.Event()
         """Set, and replaced by another, with each snapshot."""
         self._listeners: list[OnDomainEvent] = []
@@ -157,6 +158,18 @@ class Collector:
         if not self._closed:
             self._publish()
 
+    def replan(self, plan: Plan, deadline: float) -> None:
+        """Go on by another plan, which asks for the same groups together, and with another deadline; see __init__.
+
+        What is to be asked more often than before is asked at once. Raises UsageError for a plan with other groups.
+        """
+        before = self.plan
+        if not plan.fits(before):
+            raise UsageError("a plan with other groups, or other groups together, takes another collector")
+        self.plan, self._deadline = plan, deadline
+        if any(new.period < old.period for new, old in zip(plan.guests, before.guests, strict=True)):
+            self._ask_all_again()
+
     async def ask(self, groups: int, flags: DomainFilter) -> Snapshot:
         """Ask once for what the plan does not have: these groups (bits) of all domains, in the way of these flags.
 
@@ -233,12 +246,16 @@ class Collector:
             back_off.reset()
             if again:  # what has changed in the meantime was told to nobody
                 self._describer.want_all()
-                back, self._back = self._back, asyncio.Event()
-                back.set()
+                self._ask_all_again()
             await source.until_lost()
             again = True
             _log.warning("the connection to %s is lost", self.uri)
             await asyncio.sleep(back_off.delay())
+
+    def _ask_all_again(self) -> None:
+        """Have every sweep begin now, as fast as the guests answer."""
+        back, self._back = self._back, asyncio.Event()
+        back.set()
 
     async def _tick(self) -> None:
         now = asyncio.get_running_loop().time
@@ -304,7 +321,7 @@ class Collector:
 
         The sweep after a fast one begins at once, so that no sample gets older than the period.
         """
-        call, pace = self._guests[number], self.plan.guests[number]
+        call = self._guests[number]
         now = asyncio.get_running_loop().time
         fast, spread = True, 0.0
         while True:
@@ -314,7 +331,8 @@ class Collector:
                 await self._try(partial(call.sweep, spread + SWEEP_MAX, spread=spread))
                 if fast:
                     self._publish()  # what is waited for most
-            period = self._periods[call.mask] = max(pace.period, call.cost / self.plan.share)
+            least = self.plan.guests[number].period
+            period = self._periods[call.mask] = max(least, call.cost / self.plan.share)
             spread = max(0.0, period - SLACK * call.cost)
             if fast and spread and not self._reach.lost:
                 fast = False

@@ -51,6 +51,11 @@ class Plan:
         """Seconds from one snapshot to the next."""
         return min(self.free.period, *(pace.period for pace in self.guests)) if self.guests else self.free.period
 
+    def fits(self, other: Plan) -> bool:
+        """Whether the same groups are asked for together, however often."""
+        mine, others = ([plan.free.groups, *(pace.groups for pace in plan.guests)] for plan in (self, other))
+        return mine == others
+
     @property
     def asked(self) -> int:
         """The bits of all known groups that are asked for."""

@@ -74,7 +74,8 @@ class LibvirtServer:
         self._collector.listen(self._tell)
         self._listening = self._listen()
         for listening in self._listening:
-            server = await loop.create_unix_server(lambda: Client(answers, self._came, self._went), sock=listening.sock)
+            # Not create_unix_server: from Python 3.13 on that removes the socket's file, whosoever it is.
+            server = await loop.create_server(lambda: Client(answers, self._came, self._went), sock=listening.sock)
             self._servers.append(server)
         self._caretaker = asyncio.create_task(self._look_after())
 
