@@ -18,7 +18,7 @@ from domstats.catalog.groups import GROUPS
 from domstats.cli import VERBS, group
 from domstats.cli.console import EXIT_CODES
 from domstats.formats.columns import column_field
-from domstats.formats.metrics import host, plan
+from domstats.formats.metrics import host, plan, service
 from domstats.formats.metrics.families import UNKNOWN, entity_label, info_family, metric_of
 from domstats.formats.named import COLUMNS
 
@@ -121,6 +121,9 @@ _OWN_LABELS = {
     host.BUILD: ("version",),
     host.DROPPED: ("group",),
     host.GROUP_SECONDS: ("group",),
+    service.DOMAINS: ("status",),
+    service.REQUESTS: ("kind", "code"),
+    service.RELOADS: ("result",),
     UNKNOWN: ("domain", "key"),
 }
 
@@ -140,6 +143,13 @@ def _metrics() -> str:
     lines += [
         _metric_row(family.sample, _OWN_LABELS.get(family, ()), family.type, family.help)
         for family in dict.fromkeys((*_OWN_LABELS, *host.FAMILIES))
+        if family not in service.FAMILIES
+    ]
+    lines += ["", "## Of a service", "", "Only in the answers of `domstats serve`, beside those of the collector.", ""]
+    lines += ["| metric | labels | type | meaning |", "|---|---|---|---|"]
+    lines += [
+        _metric_row(family.sample, _OWN_LABELS.get(family, ()), family.type, family.help)
+        for family in service.FAMILIES
     ]
     for each in GROUPS:
         lines += ["", f"## {each.name}", "", "| metric | labels | type | key | meaning |", "|---|---|---|---|---|"]

@@ -30,7 +30,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file."""
 
 
-class HostSection(Section):
+class HostSection(Section, frozen=True):
     """The host that is asked, and how often."""
 
     uri: str | None = None
@@ -50,7 +50,7 @@ class HostSection(Section):
     """With "auto", what this host's kernel measures of a guest is taken from it, with "off" everything from libvirt."""
 
 
-class HttpSection(Section):
+class HttpSection(Section, frozen=True):
     """The HTTP server; there is one if this section is there, however little it says."""
 
     listen: tuple[str, ...] = ("127.0.0.1:9177",)
@@ -75,7 +75,7 @@ class HttpSection(Section):
     """How long the host may not answer before /readyz says so."""
 
 
-class LibvirtSection(Section):
+class LibvirtSection(Section, frozen=True):
     """The socket for libvirt's own clients; there is one if this section is there."""
 
     path: Path | None = None
@@ -90,7 +90,7 @@ class LibvirtSection(Section):
     """Turn away whoever comes when there are so many clients."""
 
 
-class HistorySection(Section):
+class HistorySection(Section, frozen=True):
     """The last hour of every guest, in memory, for the page and /v1/history."""
 
     bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = 256 << 20
@@ -100,7 +100,7 @@ class HistorySection(Section):
     thirty series."""
 
 
-class MetricsSection(Section):
+class MetricsSection(Section, frozen=True):
     """What /metrics shows when a request does not say."""
 
     groups: tuple[str, ...] = ()
@@ -121,7 +121,7 @@ class MetricsSection(Section):
     """The most series of values; what is beyond is counted in domstats_series_dropped."""
 
 
-class LogSection(Section):
+class LogSection(Section, frozen=True):
     """What is said on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -132,7 +132,7 @@ class LogSection(Section):
     """Also say who connects, and every HTTP request."""
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """All of a file."""
 
     host: HostSection = HostSection()

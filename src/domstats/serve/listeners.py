@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from domstats.errors import ConnectError
 from domstats.serve.http.options import Address
@@ -77,30 +78,33 @@ def _is_for_http(passed: Listening) -> bool:
 async def _listen_tcp(address: Address) -> list[Listening]:
     """A socket for each of the addresses that a name stands for. Raises ConnectError."""
     loop = asyncio.get_running_loop()
-    opened: list[Listening] = []
     try:
         found = await loop.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
         )
-        with ExitStack() as stack:
-            for family, _, _, _, name in dict.fromkeys(found):
-                try:
-                    sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                    _bind(sock, name)
-                except OSError as error:
-                    if error.errno not in _NOT_HERE or len(found) == 1:
-                        raise
-                    continue
-                opened.append(Listening(sock))
-            if not opened:
-                raise OSError(errno.EADDRNOTAVAIL, "it is no address of this machine")
-            stack.pop_all()
+        return _listen_all([(family, name) for family, _, _, _, name in found])
     except OSError as error:  # socket.gaierror is one
         raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
+
+
+def _listen_all(names: Sequence[tuple[int, Any]]) -> list[Listening]:
+    """At those that are addresses of this machine. Raises OSError, where none is."""
+    opened: list[Listening] = []
+    with ExitStack() as stack:
+        for family, name in dict.fromkeys(names):
+            sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            try:
+                _bind(sock, name)
+            except OSError as error:
+                if error.errno not in _NOT_HERE or len(names) == 1:
+                    raise
+            else:
+                opened.append(Listening(sock))
+        stack.pop_all()
     return opened
 
 
-def _bind(sock: socket.socket, name: tuple[object, ...]) -> None:
+def _bind(sock: socket.socket, name: Any) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -20,7 +20,7 @@ from domstats.catalog.fields import FIELDS
 from domstats.catalog.groups import group_bits
 from domstats.collector.plan import Plan, make_plan
 from domstats.errors import ConfigError, UsageError
-from domstats.formats.metrics.options import PRESETS, MetricsOptions, metadata_label
+from domstats.formats.metrics.options import PRESETS, MetadataLabel, MetricsOptions, metadata_label
 from domstats.serve.config import Config, HistorySection, HostSection, HttpSection, LibvirtSection, MetricsSection
 from domstats.serve.history.fields import DEFAULT_FIELDS, Fields
 from domstats.serve.history.history import LEAST_BYTES
@@ -212,7 +212,7 @@ def _history(section: HistorySection, file: str) -> HistorySettings | None:
 
 
 def _metrics(section: MetricsSection, file: str) -> MetricsOptions:
-    bits, labels = 0, []
+    bits, labels = 0, list[MetadataLabel]()
     for number, name in enumerate(section.groups):
         with _at(file, f"$.metrics.groups[{number}]"):
             bits |= group_bits(name)

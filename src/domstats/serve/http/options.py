@@ -82,8 +82,6 @@ class HttpOptions:
     """How long the host may not answer before /readyz says so."""
 
     def __post_init__(self) -> None:
-        if not self.listen:
-            raise UsageError("there is no address to listen at")
         if self.key is not None and self.certificate is None:
             raise UsageError("a key is nothing without its certificate")
         if self.token is not None and not (len(self.token) >= _TOKEN_LEAST and self.token.isascii()):

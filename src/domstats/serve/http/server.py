@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from domstats.collector.collector import Collector
 from domstats.errors import ConnectError, UsageError
-from domstats.serve.history.following import Following
+from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
+from domstats.formats.metrics.service import Service
+from domstats.serve.history.history import History
 from domstats.serve.http.connection import Connection
 from domstats.serve.http.files import Page, read_files
 from domstats.serve.http.guard import Guard, Handler, prepare
@@ -22,6 +27,7 @@ from domstats.serve.http.options import Address, HttpOptions
 from domstats.serve.http.remembered import Remembered
 from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
+from domstats.serve.http.tally import Tally
 from domstats.serve.http.workers import Renderings, Worker
 
 BACKLOG = 512
@@ -37,10 +43,26 @@ _log = logging.getLogger(__name__)
 class HttpServer:
     """Serves over HTTP what a collector knows. A Part (see serve.life)."""
 
-    def __init__(self, collector: Collector, options: HttpOptions, max_age: float | None = None) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        options: HttpOptions,
+        max_age: float | None = None,
+        *,
+        metrics: MetricsOptions = NO_METRICS_OPTIONS,
+        history: History | None = None,
+        sockets: Sequence[socket.socket] | None = None,
+        tally: Tally | None = None,
+        service: Callable[[], Service] | None = None,
+    ) -> None:
         """`max_age`: seconds that a value is served for, where the form it is served in has no place for its age; by
-        default twice the period of the slowest groups."""
+        default twice the period of the slowest groups. `metrics`: what /metrics shows when a request does not say.
+        `history`: what /v1/history knows. `sockets`: where to listen, instead of at the options' addresses; they are
+        closed at the end. `tally`: counts what is answered. `service`: what /metrics says of the process.
+        """
         self._collector, self._options, self._max_age = collector, options, max_age
+        self._metrics, self._history, self._service = metrics, history, service
+        self._sockets, self.tally = sockets, tally or Tally()
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,12 +70,16 @@ class HttpServer:
         self._renderings: list[Renderings] = []
         self._runner: web.AppRunner | None = None
         self._streams: Streams | None = None
-        self._following = Following(collector)
 
     @property
     def connections(self) -> int:
         """How many there are."""
         return len(self._connections)
+
+    @property
+    def streams(self) -> int:
+        """How many of them read /v1/stream."""
+        return 0 if self._streams is None else self._streams.readers
 
     @property
     def rendered(self) -> int:
@@ -89,7 +115,6 @@ class HttpServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._following.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         for connection in list(self._connections):
@@ -106,9 +131,11 @@ class HttpServer:
             app.router.add_get(path, handler)
         self._runner = web.AppRunner(app, shutdown_timeout=STOPPING, handler_cancellation=True)
         await self._runner.setup()
-        for each in self._options.listen:
-            self._servers.append(await self._listen(each, tls))
-        await self._following.start()
+        if self._sockets is None:
+            for each in self._options.listen:
+                self._servers.append(await self._listen(each, tls))
+        for sock in self._sockets or ():
+            self._servers.append(await self._serve(tls, sock=sock))
         self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
@@ -116,7 +143,7 @@ class HttpServer:
         stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
         streams = self._streams = Streams(latest, stream)
         of_metrics, of_stats = self._renderings = [Renderings(metrics), Renderings(documents)]
-        scraped = Metrics(self._collector, latest, of_metrics, self._max_age)
+        scraped = Metrics(self._collector, latest, of_metrics, self._max_age, self._metrics, self._service)
         stats = Stats(self._collector, latest, of_stats, self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
@@ -128,27 +155,29 @@ class HttpServer:
             "/v1/stats/{domain:.+}": stats.one,
             "/v1/fields": fields,
             "/v1/stream": streams.answer,
-            "/v1/history": Remembered(self._following.history).answer,
+            "/v1/history": Remembered(self._history).answer,
             "/healthz": health.alive,
             "/readyz": health.ready,
         }
 
     async def _listen(self, address: Address, tls: ssl.SSLContext | None) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
+        try:
+            return await self._serve(tls, host=address.host, port=address.port, backlog=BACKLOG)
+        except OSError as error:
+            raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
+
+    async def _serve(self, tls: ssl.SSLContext | None, **where: Any) -> asyncio.Server:
+        """`where`: as of asyncio's create_server. Raises OSError."""
         assert self._runner is not None
         server = self._runner.server
         assert server is not None
 
         def connection() -> Connection:
-            return Connection(server, self._options, self._came, self._went)
+            return Connection(server, self._options, self.tally, self._came, self._went)
 
         seconds = None if tls is None else self._options.request_seconds
-        try:
-            return await loop.create_server(
-                connection, address.host, address.port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=seconds
-            )
-        except OSError as error:
-            raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(connection, ssl=tls, ssl_handshake_timeout=seconds, **where)
 
     def _came(self, connection: Connection) -> bool:
         """Whether there is room for one more; the one that has been idle longest gives way."""
