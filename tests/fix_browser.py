@@ -11,15 +11,17 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import Browser, async_playwright
 
-from domstats.serve.http.files import FOLDER
 from fix_libvirtd import REQUIRE
 from hypervisor_packages import SYSTEM_PATH, HypervisorError, install
 
-_TOOL = Path(__file__).parent.parent / "tools" / "page"
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+_ROOT = Path(__file__).parent.parent
 _PATIENCE = 120.0
 
 
@@ -47,14 +49,16 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def charts() -> None:
     """The page has what it draws its charts with."""
-    subprocess.run([_TOOL], check=True, timeout=_PATIENCE)
-    if not (FOLDER / "uPlot.esm.js").exists():
+    subprocess.run([_ROOT / "tools" / "page"], check=True, timeout=_PATIENCE)
+    if not (_ROOT / "src/domstats/serve/http/page/uPlot.esm.js").exists():
         _lacking("no uPlot: npm is not here, or does not get it")
 
 
 @pytest.fixture
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     """A browser of the test's own."""
+    from playwright.async_api import async_playwright
+
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started

@@ -89,8 +89,11 @@ class Serving:
 async def http_serving(
     uri: str, *, max_age: float | None = None, swept: bool = True, plan: dict[str, float] | None = None, **options: Any
 ) -> AsyncIterator[Serving]:
-    """A server over that host, for as long as the block lasts; `options`: of HttpOptions."""
-    async with domstats.collect(uri, plan=plan) as collector:
+    """A server over that host, for as long as the block lasts.
+
+    `plan`: periods of the groups that are collected; all, as usual, when None. `options`: of HttpOptions.
+    """
+    async with domstats.collect(uri, plan, plan=plan) as collector:
         server = http_server(collector, HttpOptions(**({"listen": HERE} | options)), max_age)
         await server.start()
         try:
@@ -114,8 +117,9 @@ class Mirror:
     host: dict[str, Any] = field(default_factory=dict)
 
     def take(self, event: bytes) -> None:
-        """An event's text, without the empty line behind it."""
-        lines = dict(line.split(": ", 1) for line in event.decode().splitlines())
+        """An event's text, with the empty line behind it."""
+        assert event.endswith(b"\n\n")
+        lines = dict(line.split(": ", 1) for line in event.decode().removesuffix("\n\n").split("\n"))
         assert set(lines) == {"event", "id", "data"}
         data = json.loads(lines["data"])
         assert str(data["sequence"]) == lines["id"]
@@ -141,4 +145,4 @@ async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     """The events of a stream, as they come."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            yield (await answer.content.readuntil(b"\n\n")).removesuffix(b"\n\n")
+            yield await answer.content.readuntil(b"\n\n")

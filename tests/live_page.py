@@ -103,7 +103,9 @@ async def until(page: Page, condition: str, arg: object = None) -> None:
     """Wait until the expression is true, which may use `arg`. (Playwright's own waiting needs what the page's policy
     forbids.)"""
     async with asyncio.timeout(PATIENCE / 1000):
-        await page.evaluate(f"async (arg) => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}", arg)
+        await page.evaluate(
+            f"async (arg) => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}", arg
+        )
 
 
 _COLUMN = """(column) => [...document.querySelectorAll(".row")].filter((row) => !row.hidden)

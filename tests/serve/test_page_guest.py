@@ -123,7 +123,9 @@ async def test_the_page_comes_back_with_its_server(browser: Browser) -> None:
         assert (await end(first)).code == 0
         await expect(connection).to_have_text("reconnecting…")
         await live.picture("reconnecting")
-        second = await start("serve", "-c", "sim:///?domains=15&time=1800000000", "--listen", url.removeprefix("http://"))
+        second = await start(
+            "serve", "-c", "sim:///?domains=15&time=1800000000", "--listen", url.removeprefix("http://")
+        )
         await expect(connection).to_have_text("live")
         await expect(live.page.locator("#count")).to_have_text("15 guests")
         second.terminate()

@@ -127,29 +127,33 @@ async def test_keys(browser: Browser) -> None:
         await expect(selected).to_have_text("web-1")
         active = await grid.get_attribute("aria-activedescendant")
         assert await live.page.locator(f"#{active} .name").inner_text() == "web-1"
+        await keys.press("Tab")
+        await expect(live.head("name").locator("button")).to_be_focused()
+        await keys.press("Enter")
+        await expect(live.head("name")).to_have_attribute("aria-sort", "descending")
 
 
 async def test_hostile_names_are_text(browser: Browser, tmp_path: Path) -> None:
     script = tmp_path / "hostile.toml"
     script.write_text('[[event]]\nat = 0\ndomains = "*"\ndo = "hostile"\n', encoding="utf-8")
-    async with served(f"sim:///?domains={len(NAMES)}&script={script}") as server:
-        async with opened(browser, server.url, viewport={"width": 1800, "height": 900}) as live:
-            await live.head("name").locator("button").click()
-            await expect(live.page.locator("#count")).to_have_text(f"{len(NAMES)} guests")
-            shown = await live.column("name")
-            assert "</td><script>alert(1)</script>&amp;<!--]]>" in shown
-            assert "new␊line␍␊Domain: 'another'␉tab" in shown
-            assert "␛[31mred␛[0m␛]0;title␇␛[2J" in shown
-            assert "ünï-日本-🐧-⟨202E⟩right-to-left⟨202C⟩-⟨200B⟩" in shown
-            assert f"long-{'x' * 251}…" in shown
-            assert "␣" in shown
-            inside = await live.page.evaluate("[...document.querySelectorAll('.row .name')].map((e) => e.innerHTML)")
-            assert all(re.fullmatch("<bdi>[^<>]*</bdi>", html) for html in inside)
-            await live.picture("hostile")
-            await live.row("</td>").click()
-            await expect(live.page.locator("#panel-name")).to_have_text("</td><script>alert(1)</script>&amp;<!--]]>")
-            await live.row("long-").click()
-            await expect(live.page.locator("#panel-name")).to_have_text(f"long-{'x' * 4000}")
+    uri, wide = f"sim:///?domains={len(NAMES)}&script={script}", {"width": 1800, "height": 900}
+    async with served(uri) as server, opened(browser, server.url, viewport=wide) as live:
+        await live.head("name").locator("button").click()
+        await expect(live.page.locator("#count")).to_have_text(f"{len(NAMES)} guests")
+        shown = await live.column("name")
+        assert "</td><script>alert(1)</script>&amp;<!--]]>" in shown
+        assert r"new\nline\r\nDomain: 'another'\ttab" in shown
+        assert r"\x1b[31mred\x1b[0m\x1b]0;title\x07\x1b[2J" in shown
+        assert r"ünï-日本-🐧-\u202eright-to-left\u202c-\u200b" in shown
+        assert f"long-{'x' * 251}…" in shown
+        assert "␣" in shown
+        inside = await live.page.evaluate("[...document.querySelectorAll('.row .name')].map((e) => e.innerHTML)")
+        assert all(re.fullmatch("<bdi>[^<>]*</bdi>", html) for html in inside)
+        await live.picture("hostile")
+        await live.row("</td>").click()
+        await expect(live.page.locator("#panel-name")).to_have_text("</td><script>alert(1)</script>&amp;<!--]]>")
+        await live.row("long-").click()
+        await expect(live.page.locator("#panel-name")).to_have_text(f"long-{'x' * 4000}")
 
 
 async def test_the_policy_is_strict_and_breaches_of_it_are_seen(browser: Browser) -> None:
@@ -167,6 +171,7 @@ async def test_light_and_dark(browser: Browser) -> None:
     brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]"
     async with served(HOST) as server, opened(browser, server.url, color_scheme="dark") as live:
         assert await live.page.evaluate(brightness) < 64
+        await expect(live.page.locator("[aria-rowindex='2'] .cpu")).not_to_have_text("–")
         await live.picture("dark")
         await live.page.click("#theme")
         await expect(live.page.locator("#theme")).to_have_text("☀ light")
@@ -174,10 +179,11 @@ async def test_light_and_dark(browser: Browser) -> None:
         await live.page.reload()
         await expect(live.page.locator("#theme")).to_have_text("☀ light")
         assert await live.page.evaluate(brightness) > 192
-        await expect(live.rows.first).to_be_visible()
+        await expect(live.page.locator("[aria-rowindex='2'] .cpu")).not_to_have_text("–")
         await live.picture("light")
 
 
+@pytest.mark.usefixtures("charts")
 async def test_on_a_phone(browser: Browser) -> None:
     async with served(HOST) as server, opened(browser, server.url, **PHONE) as live:
         visible = live.page.locator("[role=columnheader]:visible")
@@ -189,9 +195,12 @@ async def test_on_a_phone(browser: Browser) -> None:
         row = await live.rows.first.bounding_box()
         assert row is not None
         assert row["height"] >= 40
+        await expect(live.page.locator("[aria-rowindex='2'] .cpu")).not_to_have_text("–")
         await live.picture("phone")
         await live.rows.first.tap()
         panel = await live.page.locator("#panel").bounding_box()
         assert panel == {"x": 0, "y": 0, "width": 390, "height": 844}
+        await expect(live.page.locator("figure h3").last).to_have_text("Network")
+        await live.picture("phone-charts")
         await live.page.go_back()
         await expect(live.page.locator("#panel")).to_be_hidden()

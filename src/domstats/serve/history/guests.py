@@ -43,14 +43,11 @@ class Piece:
 class Guest:
     """One guest's tracks."""
 
-    def __init__(self, uuid: str) -> None:
-        self.uuid = uuid
+    def __init__(self) -> None:
         self.record: RecordLayout | None = None
         """The last one seen."""
         self.placed: Sequence[Series] | None = None
         """The series that it has and that have their lanes; None where there was no room for all of them."""
-        self.gone: float | None = None
-        """When it was seen to be gone, in seconds since the epoch."""
         self.pieces: tuple[Piece, Piece] = (_piece([], set()), _piece([], set()))
         self._tracks: tuple[list[Track], list[Track]] = ([], [])
 

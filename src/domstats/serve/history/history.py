@@ -107,6 +107,8 @@ class History:
         self._guests: dict[str, Guest] = {}
         self._last: Snapshot | None = None
         self._gathers: tuple[_Gather, ...] = ()
+        self._gone: dict[str, float] = {}
+        """When guests were seen to be gone, in seconds since the epoch; the first comes first."""
         self._unplaced: set[str] = set()
         """Guests that have not all their lanes."""
         self._place_again = False
@@ -132,8 +134,8 @@ class History:
         """Forget everything."""
         for guest in self._guests.values():
             guest.release(self._room.stores)
-        self._guests.clear()
-        self._unplaced.clear()
+        for each in (self._guests, self._gone, self._unplaced):
+            each.clear()
         self._last, self._gathers = None, ()
 
     @property
@@ -198,42 +200,40 @@ class History:
         """Give every guest its lanes; and what the snapshot's values are gathered by then."""
         self._place_again = False
         there = {record.domain.uuid: position for position, record in enumerate(snapshot.layout.records)}
-        for uuid, guest in self._guests.items():
-            if uuid not in there and guest.gone is None:
-                guest.gone = snapshot.time
-                self._unplaced.discard(uuid)
+        for uuid in self._guests.keys() - there.keys() - self._gone.keys():
+            self._gone[uuid] = snapshot.time
+            self._unplaced.discard(uuid)
+        for uuid in self._gone.keys() & there.keys():
+            del self._gone[uuid]
+        is_full = False
         for uuid, position in there.items():
-            guest = self._guests.get(uuid) or self._guests.setdefault(uuid, Guest(uuid))
-            guest.gone = None
+            guest = self._guests.get(uuid) or self._guests.setdefault(uuid, Guest())
             record = snapshot.layout.records[position]
-            if guest.record is not record or guest.placed is None:
+            if guest.record is not record or (guest.placed is None and not is_full):
                 guest.record = record
-                self._place(guest, self._fields.of_record(record))
+                is_full = not self._place(uuid, guest, self._fields.of_record(record)) or is_full
         return tuple(_gather(snapshot, self._fields, self._guests, there, kind) for kind in (DERIVED, PLAIN))
 
-    def _place(self, guest: Guest, series: Sequence[Series]) -> None:
+    def _place(self, uuid: str, guest: Guest, series: Sequence[Series]) -> bool:
+        """Give a guest the lanes it needs; whether there was room."""
         if guest.placed == series:
-            return
-        self._unplaced.discard(guest.uuid)
+            return True
+        self._unplaced.discard(uuid)
         while not guest.place(series, self._room.stores, self._paces):
-            if not self._forget_one():
-                self._unplaced.add(guest.uuid)
+            if not self._gone:
+                self._unplaced.add(uuid)
                 self._room.squeeze()
-                return
-
-    def _forget_one(self) -> bool:
-        """Forget the guest that is gone for longest; whether there was one."""
-        gone = [(guest.gone, uuid) for uuid, guest in self._guests.items() if guest.gone is not None]
-        if gone:
-            self._forget(min(gone)[1])
-        return bool(gone)
+                return False
+            self._forget(next(iter(self._gone)))
+        return True
 
     def _forget_old(self, now: float) -> None:
-        old = [uuid for uuid, guest in self._guests.items() if guest.gone is not None and now - guest.gone > SECONDS]
-        for uuid in old:
+        for uuid in [uuid for uuid, since in self._gone.items() if now - since > SECONDS]:
             self._forget(uuid)
 
     def _forget(self, uuid: str) -> None:
+        """Let go of a guest that is gone."""
+        del self._gone[uuid]
         self._guests.pop(uuid).release(self._room.stores)
         self._place_again = True
 

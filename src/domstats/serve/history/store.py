@@ -7,7 +7,6 @@ made anew with fewer points. Where there is room again, the other way round.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,14 +24,20 @@ _RELAXED = 0.7
 """The part of the budget that what is kept finer may take: not all, or it would be coarser soon again."""
 
 
-@dataclass
 class Budget:
     """The bytes that all stores of a history may take together."""
 
-    limit: int
-    used: int = 0
-    squeeze: int = 1
-    """See rings.geometry."""
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self.squeeze = 1
+        """See rings.geometry."""
+        self.stores: list[Store] = []
+
+    def has_room(self, size: int) -> bool:
+        """Whether there may be another block of that size, and still be room to make any block anew."""
+        reserve = max(store.largest(self.squeeze) for store in self.stores)
+        return self.used + size + max(size, reserve) <= self.limit
 
 
 class Store:
@@ -41,6 +46,7 @@ class Store:
     def __init__(self, kind: np.dtype[Any], periods: Sequence[float], budget: Budget) -> None:
         """`kind`: rings.FIGURES or VALUES; `periods`: those there are, in seconds; a track is of one of them."""
         self.kind, self.periods, self._budget = kind, tuple(periods), budget
+        budget.stores.append(self)
         self.last: Times = np.empty(0)
         """The time of each track's last sample, by its number; -inf without one."""
         self._lapsed: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
@@ -125,8 +131,15 @@ class Store:
 
     def size_if(self, squeeze: int) -> int:
         """Bytes that the blocks would take."""
+        return sum(self._sizes(squeeze))
+
+    def largest(self, squeeze: int) -> int:
+        """Bytes that the largest of them would take."""
+        return max(self._sizes(squeeze), default=0)
+
+    def _sizes(self, squeeze: int) -> list[int]:
         paces = [pace for block, pace in zip(self._blocks, self._pace, strict=True) if block is not None]
-        return sum(Block.size(geometry(self.periods[pace], squeeze), self.kind) for pace in paces)
+        return [Block.size(geometry(self.periods[pace], squeeze), self.kind) for pace in paces]
 
     def _write(self, tracks: Positions, times: Times, values: Points) -> None:
         numbers = tracks // TRACKS
@@ -147,8 +160,7 @@ class Store:
     def _add_block(self, pace: int) -> bool:
         rings = self._rings(pace)
         size = Block.size(rings, self.kind)
-        # Room for one more is left, so that a block can be made anew.
-        if self._budget.used + 2 * size > self._budget.limit:
+        if not self._budget.has_room(size):
             return False
         block = Block(rings, self.kind)
         self._budget.used += block.nbytes
@@ -192,7 +204,8 @@ class Room:
         finer = self.budget.squeeze // 2
         if finer and self._is_settled:
             size = sum(store.size_if(finer) for store in self.stores)
-            if size < _RELAXED * self.budget.limit:
+            largest = max(store.largest(finer) for store in self.stores)
+            if size < _RELAXED * self.budget.limit and size + largest <= self.budget.limit:
                 self.budget.squeeze = finer
                 return True
         return False

@@ -17,6 +17,8 @@ PARAMETERS_MAX = 256
 """Parameters of one request."""
 TEXT_MAX = 1024
 """Characters of one."""
+DIGITS_MAX = 18
+"""Of a number."""
 _TRUE, _FALSE = ("1", "true", "yes", ""), ("0", "false", "no")
 
 
@@ -90,9 +92,9 @@ class Query:
         if name not in self._given:
             return None
         try:
-            number = kind(text)
+            number = kind(text[:DIGITS_MAX])
         except ValueError:
             number = kind("-1")
-        if not (math.isfinite(number) and number >= least):
+        if len(text) > DIGITS_MAX or not (math.isfinite(number) and number >= least):
             raise UsageError(f"{name} is a number from {least} on, not {text!r}")
         return number

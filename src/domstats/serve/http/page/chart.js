@@ -133,8 +133,8 @@ function legendEntry(caption, label, number) {
   return { swatch, value };
 }
 
-function clockTicks(plot, times) {
-  return times.map((time) => new Date(time * 1000).toTimeString().slice(0, 5));
+function clockTicks(plot, times, axis, space, step) {
+  return times.map((time) => new Date(time * 1000).toTimeString().slice(0, step < 60 ? 8 : 5));
 }
 
 // A colour of the style sheet as the canvas takes it: what light-dark() gives is known only of a drawn element.

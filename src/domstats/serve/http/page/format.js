@@ -4,6 +4,8 @@
 export const MISSING = "–";
 const NAME_MAX = 256; // characters of a name that are shown in a row; the whole of it stands in the panel
 const DECIMAL = /^(-?)(\d+)(?:\.(\d+))?$/;
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+const SHORT = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 const BINARY = { base: 1024n, units: ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] };
 const METRIC = { base: 1000n, units: ["", "k", "M", "G", "T", "P", "E"] };
 
@@ -69,7 +71,7 @@ export function clock(time, now) {
   return new Date(now * 1000).toDateString() === then.toDateString() ? hours : `${day} ${hours}`;
 }
 
-// A name with what cannot be seen in it made visible: control characters, marks that turn the direction of writing,
+// A name with what cannot be seen in it written as escapes: control characters, marks that turn the direction of writing,
 // spaces of no width, halves of a surrogate pair.
 export function visible(name, most = NAME_MAX) {
   const letters = Array.from(name.slice(0, 2 * most));
@@ -79,10 +81,10 @@ export function visible(name, most = NAME_MAX) {
 }
 
 function shown(letter) {
-  const code = letter.codePointAt(0);
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-  if (code === 0x7f) return "␡";
-  return /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(letter) ? `⟨${code.toString(16).toUpperCase()}⟩` : letter;
+  if (!UNSEEN.test(letter)) return letter;
+  const digits = letter.codePointAt(0).toString(16);
+  if (digits.length > 4) return `\\U${digits.padStart(8, "0")}`;
+  return SHORT[letter] ?? (digits.length > 2 ? `\\u${digits.padStart(4, "0")}` : `\\x${digits.padStart(2, "0")}`);
 }
 
 function scaled(text, { base, units }) {

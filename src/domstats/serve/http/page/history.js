@@ -10,6 +10,11 @@ export class History {
     this.complaint = ""; // why there is nothing from the server's memory
   }
 
+  // The first time of which anything is known; Infinity when there is nothing.
+  get begin() {
+    return Math.min(...[...this.series.values()].map((points) => points.times[0] ?? Infinity));
+  }
+
   // Ask for all fields of the last `seconds`.
   async load(seconds) {
     const query = new URLSearchParams({ domain: this.uuid, seconds: String(seconds) });

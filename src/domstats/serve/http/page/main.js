@@ -10,7 +10,7 @@ import { Table } from "./table.js";
 import { View } from "./view.js";
 
 const THEMES = ["auto", "light", "dark"];
-const THEME_WORDS = { auto: "◐ auto", light: "☀ light", dark: "☾ dark" };
+const THEME_SIGNS = { auto: "◐", light: "☀", dark: "☾" };
 
 const box = (id) => document.getElementById(id);
 const guests = new Guests();
@@ -85,11 +85,17 @@ function theme(next) {
   if (next === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = next;
   localStorage.setItem("domstats.theme", next);
-  box("theme").textContent = THEME_WORDS[next];
+  told(next);
   panel.recolour();
 }
 
-box("theme").textContent = THEME_WORDS[document.documentElement.dataset.theme ?? "auto"];
+function told(theme) {
+  const [sign, word] = box("theme").children;
+  sign.textContent = THEME_SIGNS[theme];
+  word.textContent = theme;
+}
+
+told(document.documentElement.dataset.theme ?? "auto");
 box("theme").addEventListener("click", () => {
   const now = document.documentElement.dataset.theme ?? "auto";
   theme(THEMES[(THEMES.indexOf(now) + 1) % THEMES.length]);

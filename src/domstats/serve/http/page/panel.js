@@ -7,6 +7,7 @@ import { clock, visible } from "./format.js";
 import { History } from "./history.js";
 
 const REFRESH = 10000; // milliseconds from one reading of the history to the next
+const SPAN_LEAST = 60; // seconds that are shown although nothing is known of so long ago
 const NAME_MAX = 5000; // characters; libvirt's own limit is below
 const NO_CHARTS =
   "Charts need uPlot, which was not put in when this was built: in a checkout `make page` does it, where npm is there.";
@@ -104,7 +105,8 @@ export class Panel {
 
   #draw(charts = this.charts) {
     const now = this.now();
-    for (const chart of charts) chart.show(this.history.series, now - this.seconds, now);
+    const from = Math.max(now - this.seconds, Math.min(this.history.begin, now - SPAN_LEAST));
+    for (const chart of charts) chart.show(this.history.series, from, now);
   }
 
   #clear() {

@@ -77,7 +77,6 @@ export class Table {
     head.ariaSort = "none";
     const button = document.createElement("button");
     button.type = "button";
-    button.tabIndex = -1;
     button.textContent = column.heading;
     button.addEventListener("click", () => this.on.sort(column));
     head.append(button);
