@@ -7,6 +7,7 @@ import signal
 import stat
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from command import domstats, end, start
@@ -57,6 +58,26 @@ async def test_where_another_server_listens(tmp_path: Path) -> None:
     await end(first)
 
 
+async def test_http(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("correct-horse-battery\n")
+    process = await start("serve", "-c", SIM, "--listen", "127.0.0.1:0", "--token-file", str(file))
+    assert process.stderr is not None
+    async with asyncio.timeout(PATIENCE):
+        line = (await process.stderr.readline()).decode()
+    assert line.startswith("domstats: listening at http://127.0.0.1:")
+    url = line.split()[-1]
+    async with aiohttp.ClientSession() as client:
+        async with client.get(f"{url}/v1/stats") as answer:
+            assert answer.status == 401
+        headers = {"Authorization": "Bearer correct-horse-battery"}
+        async with client.get(f"{url}/v1/stats", headers=headers) as answer:
+            assert len((await answer.json())["domains"]) == 5
+    process.terminate()
+    ended = await end(process)
+    assert (ended.code, ended.out) == (0, b"")
+
+
 async def test_a_host_without_libvirt(tmp_path: Path) -> None:
     ended = await domstats("serve", "-c", "kernel:///", "--libvirt-socket", str(tmp_path / "sock"))
     assert ended.code == 1
@@ -73,6 +94,10 @@ async def test_a_host_without_libvirt(tmp_path: Path) -> None:
         (("--libvirt-socket", "sock", "--max-age", "0"), "--max-age"),
         (("--libvirt-socket", "sock", "--max-age", "nan"), "must be a number of seconds"),
         (("--libvirt-socket", "sock", "--max-clients", "0"), "--max-clients"),
+        (("--listen", "9177"), "an address is HOST:PORT"),
+        (("--listen", "127.0.0.1:0", "--token-file", "/none"), "cannot read the token in /none"),
+        (("--listen", "127.0.0.1:0", "--key", "/none"), "a key is nothing without its certificate"),
+        (("--libvirt-socket", "sock", "--token-file", "/none"), "are for HTTP"),
     ],
 )
 async def test_wrong_use(options: tuple[str, ...], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -17,7 +18,9 @@ from domstats.catalog.lookup import find_fields
 from domstats.formats.registry import FORMATS
 from domstats.serve.http.files import INDEX, read_files
 from domstats.serve.http.stats import CONTENT_TYPES
-from http_serving import Serving, http_serving
+from domstats.sources.sim.source import SimSource
+from fault_server import FaultServer
+from http_serving import PATIENCE, Serving, http_serving
 from scripted import events
 
 SIM = "sim:///?domains=12&time=1800000000"
@@ -324,3 +327,22 @@ class TestHealth:
             assert (await serving.get("/healthz")).json == {"status": "ok"}
             await serving.swept()
             assert (await serving.get("/readyz")).json == {"status": "ready", "domains": 12}
+
+    async def test_a_host_that_goes_and_comes_back(self, tmp_path: Path) -> None:
+        async with (
+            FaultServer(tmp_path / "sock", source=SimSource("sim:///?domains=12")) as host,
+            http_serving(host.uri, gone_seconds=0.5) as serving,
+        ):
+            assert (await serving.get("/readyz")).status == 200
+            await host.stop()
+            async with asyncio.timeout(PATIENCE):
+                while (answer := await serving.get("/readyz")).status == 200:
+                    pass
+            assert answer.status == 503
+            assert "the host has not answered for" in answer.json["error"]
+            for path in ("/healthz", "/metrics", "/v1/stats"):
+                assert (await serving.get(path)).status == 200
+            await host.start()
+            async with asyncio.timeout(PATIENCE):
+                while (await serving.get("/readyz")).status != 200:
+                    pass

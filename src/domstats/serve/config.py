@@ -53,8 +53,8 @@ class HostSection(Section, frozen=True):
 class HttpSection(Section, frozen=True):
     """The HTTP server; there is one if this section is there, however little it says."""
 
-    listen: tuple[str, ...] = ("127.0.0.1:9177",)
-    """Where to answer: HOST:PORT, or [::1]:PORT. When empty, only at sockets that systemd passes."""
+    listen: tuple[str, ...] | None = None
+    """Where to answer: HOST:PORT, or [::1]:PORT. By default 127.0.0.1:9177, unless systemd passes a socket for HTTP."""
     certificate: Path | None = None
     """PEM file with the server's certificate and those it is signed by; TLS then."""
     key: Path | None = None

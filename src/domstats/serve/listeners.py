@@ -30,10 +30,20 @@ class Listeners:
 
     def __init__(self, passed: Sequence[Listening] = ()) -> None:
         """`passed`: by systemd, see sockets.passed_sockets."""
-        self.passed_http = [each for each in passed if _is_for_http(each)]
-        self.passed_libvirt = [each for each in passed if not _is_for_http(each)]
+        self._passed_http = [each for each in passed if _is_for_http(each)]
+        self._passed_libvirt = [each for each in passed if not _is_for_http(each)]
         self._tcp: dict[Address, list[Listening]] = {}
         self._unix: dict[Path, Listening] = {}
+
+    @property
+    def passes_http(self) -> bool:
+        """Whether systemd has passed a socket for HTTP."""
+        return bool(self._passed_http)
+
+    @property
+    def passes_libvirt(self) -> bool:
+        """Whether systemd has passed a socket for libvirt's clients."""
+        return bool(self._passed_libvirt)
 
     async def open(self, addresses: Iterable[Address], path: Path | None, mode: int, group: str | None) -> None:
         """Listen there, too, from now on; what is listened at already stays, a path gets mode and group.
@@ -53,12 +63,12 @@ class Listeners:
     def http(self, addresses: Iterable[Address]) -> list[socket.socket]:
         """Duplicates of those for HTTP: the passed ones, and those at these addresses."""
         made = (each for address in addresses for each in self._tcp[address])
-        return [each.sock.dup() for each in (*self.passed_http, *made)]
+        return [each.sock.dup() for each in (*self._passed_http, *made)]
 
     def libvirt(self, path: Path | None) -> list[Listening]:
         """Duplicates of those for libvirt's clients: the passed ones, and the one at that path."""
         made = () if path is None else (self._unix[path],)
-        return [Listening(each.sock.dup()) for each in (*self.passed_libvirt, *made)]
+        return [Listening(each.sock.dup()) for each in (*self._passed_libvirt, *made)]
 
     def close_others(self, addresses: Iterable[Address] = (), path: Path | None = None) -> None:
         """Listen no more anywhere else; passed ones stay."""

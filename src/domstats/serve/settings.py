@@ -11,7 +11,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -24,9 +24,11 @@ from domstats.formats.metrics.options import PRESETS, MetadataLabel, MetricsOpti
 from domstats.serve.config import Config, HistorySection, HostSection, HttpSection, LibvirtSection, MetricsSection
 from domstats.serve.history.fields import DEFAULT_FIELDS, Fields
 from domstats.serve.history.history import LEAST_BYTES
-from domstats.serve.http.options import HttpOptions, address, token_in
+from domstats.serve.http.options import PORT, Address, HttpOptions, address, token_in
 from domstats.sources.registry import check_uri
 
+CLIENTS_MAX = 1000
+"""Clients of libvirt's at a time when nobody says."""
 _OCTAL = 8
 _MODE_MAX = 0o777
 
@@ -53,7 +55,10 @@ class HostSettings:
 class HttpSettings:
     """The HTTP server."""
 
+    listen: tuple[Address, ...] | None
+    """None where that depends on what systemd passes."""
     options: HttpOptions
+    """Of which `listen` is left empty."""
     tls: str
     """A digest of certificate and key: with other contents under the same names the server is another."""
 
@@ -117,6 +122,24 @@ def settings(config: Config, file: str) -> Settings:
     )
 
 
+def completed(chosen: Settings, passes_http: bool, passes_libvirt: bool) -> Settings:
+    """With what follows from the sockets that systemd has passed. Raises UsageError for nothing to serve."""
+    http, libvirt = chosen.http, chosen.libvirt
+    if http is None and passes_http:
+        http = HttpSettings(None, HttpOptions(listen=()), "")
+    if http is not None and http.listen is None:
+        http = replace(http, listen=() if passes_http else (Address("127.0.0.1", PORT),))
+    if http is not None and not (http.listen or passes_http):
+        http = None
+    if libvirt is None and passes_libvirt:
+        libvirt = LibvirtSettings(None, 0, None, None, CLIENTS_MAX)
+    if libvirt is not None and libvirt.path is None and not passes_libvirt:
+        libvirt = None
+    if http is None and libvirt is None:
+        raise UsageError("there is nothing to serve: give --listen HOST:PORT, --libvirt-socket PATH, or both")
+    return replace(chosen, http=http, libvirt=libvirt)
+
+
 @contextmanager
 def _at(file: str, path: str) -> Iterator[None]:
     """What is raised in it is about that place of the file."""
@@ -144,7 +167,7 @@ def _host(section: HostSection, file: str) -> HostSettings:
 
 def _http(section: HttpSection, file: str) -> HttpSettings:
     listen = []
-    for number, text in enumerate(section.listen):
+    for number, text in enumerate(section.listen or ()):
         with _at(file, f"$.http.listen[{number}]"):
             listen.append(address(text))
     token = None
@@ -153,7 +176,7 @@ def _http(section: HttpSection, file: str) -> HttpSettings:
             token = token_in(section.token_file)
     with _at(file, "$.http"):
         options = HttpOptions(
-            listen=tuple(listen),
+            listen=(),
             certificate=section.certificate,
             key=section.key,
             token=token,
@@ -165,7 +188,8 @@ def _http(section: HttpSection, file: str) -> HttpSettings:
             gone_seconds=section.gone_seconds,
         )
     with _at(file, "$.http.certificate"):
-        return HttpSettings(options, _tls_digest(section.certificate, section.key))
+        digest = _tls_digest(section.certificate, section.key)
+    return HttpSettings(None if section.listen is None else tuple(listen), options, digest)
 
 
 def _tls_digest(certificate: Path | None, key: Path | None) -> str:

@@ -24,11 +24,16 @@ class Following:
     """Takes in every snapshot of a collector."""
 
     def __init__(
-        self, collector: Collector, fields: Iterable[str] = DEFAULT_FIELDS, *, history_bytes: int = BYTES
+        self,
+        collector: Collector,
+        fields: Iterable[str] = DEFAULT_FIELDS,
+        *,
+        history_bytes: int = BYTES,
+        history: History | None = None,
     ) -> None:
-        """Raises UnknownColumn, UsageError."""
+        """`history`: one that goes on, instead of a new one. Raises UnknownColumn, UsageError."""
         self._collector = collector
-        self.history = History(fields, history_bytes=history_bytes, periods=periods(collector.plan))
+        self.history = history or History(fields, history_bytes=history_bytes, periods=periods(collector.plan))
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

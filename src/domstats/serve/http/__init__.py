@@ -16,6 +16,7 @@ channel     what a stream says, worked out once for all who want the same
 rows        a domain's row in it
 files       the page
 tally       what has been answered, counted
+access      where that is counted, and told to the log
 health      /healthz, /readyz
 """
 

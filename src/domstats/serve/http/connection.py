@@ -10,9 +10,10 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from domstats.serve.http.access import Access
 from domstats.serve.http.guard import dress, refusal
 from domstats.serve.http.options import HttpOptions
-from domstats.serve.http.tally import Access, Tally
+from domstats.serve.http.tally import Tally
 
 SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR
 LINE_MAX = 8190

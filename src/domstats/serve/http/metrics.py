@@ -59,6 +59,8 @@ class Metrics:
         """`max_age`, `service`: as of server.HttpServer; `defaults`: its `metrics`."""
         self._collector, self._latest, self._renderings = collector, latest, renderings
         self._max_age, self._defaults, self._service = max_age, defaults, service
+        self._told: tuple[int, Service | None] = (-1, None)
+        """The number of a snapshot, and how the service was when it was first asked for."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """The metrics; who wants neither text gets Prometheus's. Raises UsageError, UnknownGroup."""
@@ -80,14 +82,19 @@ class Metrics:
             metrics = replace(chosen, max_age=served_age(self._collector, self._max_age))
         else:
             metrics = chosen
-        service = None if self._service is None else self._service()
-        options = Options(metrics=metrics, cost=cost_now(self._collector), service=service)
+        options = Options(metrics=metrics, cost=cost_now(self._collector), service=self._figures(numbered))
 
         def render() -> bytes:
             encoded: bytes = form.encode(numbered.snapshot, options)
             return encoded
 
         return await self._renderings.get(numbered.number, (form.__name__, chosen), render)
+
+    def _figures(self, numbered: Numbered) -> Service | None:
+        """How the service is; looked up once for a snapshot."""
+        if self._service is not None and self._told[0] != numbered.number:
+            self._told = numbered.number, self._service()
+        return self._told[1]
 
 
 def metrics_options(query: Query, defaults: MetricsOptions = NO_METRICS_OPTIONS) -> MetricsOptions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -124,6 +125,10 @@ class HttpServer:
 
     async def _start(self) -> None:
         tls = _tls(self._options)
+        _make_room(self._options.max_connections)
+        for each in self._options.listen:
+            if self._options.token is None and not each.is_loopback:
+                _log.warning("whoever reaches %s can read all statistics: there is no token", each)
         latest = Latest(self._collector)
         app = web.Application(middlewares=[_middleware(Guard(self._options))])
         app.on_response_prepare.append(prepare)
@@ -201,6 +206,16 @@ class HttpServer:
             await asyncio.sleep(_LOOKING_AFTER)
             for connection in list(self._connections):
                 connection.look_after(now())
+
+
+def _make_room(connections: int) -> None:
+    """Let the process have so many descriptors more than it was told, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        wanted = soft + connections
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def _tls(options: HttpOptions) -> ssl.SSLContext | None:

@@ -110,10 +110,9 @@ class Stats:
         etag = f"{numbered.number:x}-{zlib.crc32(repr(asked).encode('utf-8', 'surrogateescape')):x}"
         headers = {"Content-Type": CONTENT_TYPES[asked.form], "Vary": "Accept-Encoding"}
         known = {each.value for each in request.if_none_match or ()}
-        if known & {etag, f"{etag}-gzip", "*"}:
-            return web.Response(
-                status=304, headers={"ETag": f'"{etag}{"-gzip" if zipped else ""}"', "Vary": "Accept-Encoding"}
-            )
+        if has := known & {etag, f"{etag}{_ZIPPED}", "*"}:
+            tag = next(iter(has - {"*"}), etag)
+            return web.Response(status=304, headers={"ETag": f'"{tag}"', "Vary": "Accept-Encoding"})
         body = await self._renderings.get(numbered.number, asked, self._rendering(numbered, asked))
         if zipped and len(body) >= GZIP_LEAST:
             etag += _ZIPPED

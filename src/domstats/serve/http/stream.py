@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -37,6 +38,7 @@ class Streams:
         self._channels: dict[_Columns, Channel] = {}
         self._following: dict[_Columns, asyncio.Task[None]] = {}
         self._leaving: dict[_Columns, asyncio.TimerHandle] = {}
+        self._readers: set[asyncio.Task[Any]] = set()
 
     @property
     def channels(self) -> int:
@@ -64,15 +66,29 @@ class Streams:
             return response
         async with self._channel(columns, reader) as channel:
             await response.prepare(request)
-            await _send(channel, response, last, rate)
+            with self._reading():
+                await _send(channel, response, last, rate)
         return response
 
     def close(self) -> None:
-        """End all channels."""
+        """End all channels, and the answers of their readers."""
+        for reader in self._readers:
+            reader.cancel()
         for task in self._following.values():
             task.cancel()
         for timer in self._leaving.values():
             timer.cancel()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """The running task is a reader's."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._readers.add(task)
+        try:
+            yield
+        finally:
+            self._readers.discard(task)
 
     @asynccontextmanager
     async def _channel(self, columns: _Columns, reader: ColumnReader | KeyReader) -> AsyncIterator[Channel]:
