@@ -99,8 +99,8 @@ EXAMPLES: dict[str, object] = {
     "metrics.max_series": 200_000,
 }
 """What the example says of the options whose default says nothing."""
-SERVED = ("http",)
-"""The sections that the example has; what is in them is left to whoever reads it."""
+LEFT_OUT = ("libvirt_socket",)
+"""The sections that are a comment in the example, for what is served by being there."""
 
 
 def _options(section: type[Section]) -> list[tuple[str, object, str]]:
@@ -132,8 +132,8 @@ def _configuration() -> str:
     lines = [
         "# The configuration",
         "",
-        "What `domstats serve --config FILE` reads: TOML, a table for each section. Every option may be left out. A path",
-        "that is not absolute starts at the file's own folder. [How a service lives](../service.md);",
+        "What `domstats serve --config FILE` reads: TOML, a table for each section. Every option may be left out. A",
+        "path that is not absolute starts at the file's own folder. [How a service lives](../service.md);",
         "`share/domstats/domstats.toml` of the installed package has every option, with an example.",
         "",
     ]
@@ -152,7 +152,7 @@ def example() -> str:
     lines = ["# The configuration of `domstats serve --config FILE`. A line that begins with #, and no space, is an"]
     lines += ["# option: take the # away to set it. `domstats serve --config FILE --check` says whether all is well."]
     for name, section in SECTIONS.items():
-        lines += ["", *_comment(section.__doc__ or ""), f"[{name}]" if name in SERVED else f"#[{name}]"]
+        lines += ["", *_comment(section.__doc__ or ""), f"#[{name}]" if name in LEFT_OUT else f"[{name}]"]
         for option, default, meaning in _options(section):
             value = EXAMPLES.get(f"{name}.{option}", default)
             lines += ["", *_comment(meaning), f"#{option} = {_toml(value)}"]
