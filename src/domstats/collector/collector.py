@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -71,8 +72,7 @@ class Collector:
         self._changed = asyncio.Event()
         """Something has happened to a domain that the next roll call will show."""
         self._back = asyncio.Event()
-        """Set, and replaced by another, when all guests are to be asked at once: when the connection was lost and is
-        there again, or the plan is another."""
+        """Set, and replaced by another, when the connection was lost and is there again."""
         self._published = asyncio.Event()
         """Set, and replaced by another, with each snapshot."""
         self._listeners: list[OnDomainEvent] = []
@@ -159,16 +159,12 @@ class Collector:
             self._publish()
 
     def replan(self, plan: Plan, deadline: float) -> None:
-        """Go on by another plan, which asks for the same groups together, and with another deadline; see __init__.
-
-        What is to be asked more often than before is asked at once. Raises UsageError for a plan with other groups.
-        """
-        before = self.plan
-        if not plan.fits(before):
-            raise UsageError("a plan with other groups, or other groups together, takes another collector")
-        self.plan, self._deadline = plan, deadline
-        if any(new.period < old.period for new, old in zip(plan.guests, before.guests, strict=True)):
-            self._ask_all_again()
+        """Go on by another plan, and with another deadline, see __init__. Raises UsageError unless it `can_follow`."""
+        if not plan.can_follow(self.plan):
+            raise UsageError("a plan with other groups together, or with some more often, takes another collector")
+        paces = {pace.groups: pace for pace in plan.guests}
+        self.plan = replace(plan, guests=tuple(paces[pace.groups] for pace in self.plan.guests))
+        self._deadline = deadline
 
     async def ask(self, groups: int, flags: DomainFilter) -> Snapshot:
         """Ask once for what the plan does not have: these groups (bits) of all domains, in the way of these flags.
@@ -246,16 +242,12 @@ class Collector:
             back_off.reset()
             if again:  # what has changed in the meantime was told to nobody
                 self._describer.want_all()
-                self._ask_all_again()
+                back, self._back = self._back, asyncio.Event()
+                back.set()
             await source.until_lost()
             again = True
             _log.warning("the connection to %s is lost", self.uri)
             await asyncio.sleep(back_off.delay())
-
-    def _ask_all_again(self) -> None:
-        """Have every sweep begin now, as fast as the guests answer."""
-        back, self._back = self._back, asyncio.Event()
-        back.set()
 
     async def _tick(self) -> None:
         now = asyncio.get_running_loop().time

@@ -51,10 +51,16 @@ class Plan:
         """Seconds from one snapshot to the next."""
         return min(self.free.period, *(pace.period for pace in self.guests)) if self.guests else self.free.period
 
-    def fits(self, other: Plan) -> bool:
-        """Whether the same groups are asked for together, however often."""
-        mine, others = ([plan.free.groups, *(pace.groups for pace in plan.guests)] for plan in (self, other))
-        return mine == others
+    def can_follow(self, before: Plan) -> bool:
+        """Whether a collector can go on with it after that one: the same groups are asked for together.
+
+        Those that need the guests must not be asked more often: a sweep under way is spread over all its period.
+        """
+        old = {pace.groups: pace.period for pace in before.guests}
+        new = {pace.groups: pace.period for pace in self.guests}
+        if self.free.groups != before.free.groups or new.keys() != old.keys():
+            return False
+        return all(new[groups] >= period for groups, period in old.items())
 
     @property
     def asked(self) -> int:

@@ -103,7 +103,7 @@ async def _tell(service: Service, notify: Notify, seconds: float | None) -> None
     notify.tell("READY=1")
     now, told = asyncio.get_running_loop().time, float("-inf")
     while True:
-        if service.is_alive:
+        if seconds is not None and service.is_alive:
             notify.tell("WATCHDOG=1")
         if now() - told >= TELLING:
             told = now()

@@ -1,8 +1,8 @@
 """One host, collected and served: the parts that settings ask for, and how other settings take their place.
 
 With other settings only what they are about begins anew. The new is begun before the old is stopped, at the same
-sockets; what cannot be begun leaves everything as it was. The collector goes on with another plan for the same groups;
-with another host, or other groups, another one takes its place when it has asked every guest once.
+sockets; what cannot be begun leaves everything as it was. The collector goes on with another plan, as far
+as plan.can_follow says; else, and with another host, another one takes its place when it has asked every guest once.
 """
 
 from __future__ import annotations
@@ -278,7 +278,7 @@ async def _started(part: Part, undo: AsyncExitStack) -> None:
 def _is_asked_alike(before: HostSettings, now: HostSettings) -> bool:
     """Whether the same collector can go on."""
     mine, others = ((each.uri, each.groups, each.domains, each.kernel) for each in (before, now))
-    return mine == others and now.plan.fits(before.plan)
+    return mine == others and now.plan.can_follow(before.plan)
 
 
 def _is_served_alike(before: Running, now: Running) -> bool:
