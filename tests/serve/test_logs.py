@@ -16,7 +16,7 @@ def record(text: str, *args: object, level: int = logging.INFO) -> logging.LogRe
 
 def failed() -> logging.LogRecord:
     try:
-        raise ValueError(HOSTILE)
+        int(HOSTILE)
     except ValueError as error:
         info = (ValueError, error, error.__traceback__)
     return logging.LogRecord("domstats", logging.ERROR, "file", 1, "a defect", (), info)

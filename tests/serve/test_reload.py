@@ -65,6 +65,10 @@ def chosen(text: str, folder: Path, port: int) -> Settings:
     return settings(decode((host + text + ("" if "[http]" in text else http)).encode(), folder / "file"), "file")
 
 
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -190,7 +194,7 @@ async def test_the_libvirt_socket(tmp_path: Path) -> None:
         assert not path.exists()
         (await Caller.connect(tmp_path / "other")).close()
         await trial.change("")
-        assert list(tmp_path.iterdir()) == []
+        assert names_in(tmp_path) == []
         assert trial.service.figures().libvirt_clients is None
 
 
@@ -212,7 +216,7 @@ async def test_what_cannot_be_begun_changes_nothing(tmp_path: Path) -> None:
         assert trial.running is before
         assert (await trial.get())[0] == 200
         (await Caller.connect(tmp_path / "sock")).close()
-        assert [path.name for path in tmp_path.iterdir()] == ["sock"]
+        assert names_in(tmp_path) == ["sock"]
 
 
 async def test_no_history(tmp_path: Path) -> None:
@@ -226,6 +230,6 @@ async def test_no_history(tmp_path: Path) -> None:
 async def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
     async with served(tmp_path, '[libvirt_socket]\npath = "sock"') as trial:
         port = trial.port
-    assert list(tmp_path.iterdir()) == []
+    assert names_in(tmp_path) == []
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
