@@ -1,19 +1,14 @@
-"""Collecting from a real libvirtd with as many real guests as fit: wall time, beside virsh, and with guests stopped.
-
-The hypervisor is the one that `python tests/hypervisor.py bench-up N` keeps, or else one that is made here and ends
-with the run; 1,000 guests take seven minutes to make, and 14 GiB. DOMSTATS_BENCH_GUESTS says how many.
-"""
+"""Collecting from a real libvirtd with as many real guests as fit: wall time, beside virsh, and with guests stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -23,61 +18,11 @@ import domstats
 from domstats.catalog.groups import GROUPS
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
-from hypervisor import BENCH, Hypervisor
-from hypervisor_packages import HypervisorError, provide
+from hypervisor import Hypervisor
 
-GUEST_KIB = 16 << 10
-"""What a guest takes of the host's memory."""
-GUESTS_MAX = 1000
 PATIENCE = 600.0
 STOPPED = (1, 10, 25)
 POLLS, ROUNDS = 3, 3
-
-
-@pytest.fixture(scope="session")
-def host() -> Iterator[Hypervisor]:
-    """A real libvirtd with many guests."""
-    kept = Hypervisor(BENCH)
-    if kept.init is not None:
-        yield kept
-        return
-    try:
-        provide()
-        kept.start()
-        kept.add_plain(guests_that_fit())
-    except HypervisorError as error:
-        pytest.skip(f"no hypervisor: {error}")
-    yield kept
-    kept.stop()
-
-
-def guests_that_fit() -> int:
-    if chosen := os.environ.get("DOMSTATS_BENCH_GUESTS"):
-        return int(chosen)
-    with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123  a file of the kernel's
-        available = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    return min(GUESTS_MAX, available // 2 // GUEST_KIB)
-
-
-@pytest.fixture
-def stop(host: Hypervisor) -> Iterator[Callable[[int], list[str]]]:
-    """Stops so many guests, spread over all of them; they go on at the end of the test at the latest."""
-    stopped: list[str] = []
-
-    def stopping(count: int) -> list[str]:
-        names = sorted(host.names())
-        for name in names[3 :: max(1, len(names) // count)][:count]:
-            host.stop_guest(name)
-            stopped.append(name)
-        return list(stopped)
-
-    def going_on() -> None:
-        while stopped:
-            host.continue_guest(stopped.pop())
-
-    stopping.undo = going_on  # type: ignore[attr-defined]
-    yield stopping
-    going_on()
 
 
 def get(host: Hypervisor, *args: str, deadline: float = PATIENCE) -> tuple[dict[str, Any], float, str]:

@@ -1,9 +1,10 @@
-"""The kernel's own figures of the real guests of this machine: CPU seconds a guest and poll, the kernel's included."""
+"""The kernel's own figures of the real guests of this machine: CPU seconds a guest and poll, and beside virsh."""
 
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,18 @@ import pytest
 from domstats.model.flags import StatsGroup
 from domstats.sources.kernel.host import KernelHost
 from domstats.sources.kernel.uri import KernelConfig
+from hypervisor import Hypervisor
 
 GROUPS = int(StatsGroup.CPU | StatsGroup.BALLOON | StatsGroup.VCPU | StatsGroup.INTERFACE)
 ROUNDS, POLLS, GUESTS_LEAST = 10, 20, 20
+VIRSH_GROUPS = ("--cpu-total", "--vcpu", "--interface")
+"""virsh has no group for the resident memory alone, so it has less to say."""
+STOPPED = 25
+PATIENCE = 600.0
 
 
 @pytest.fixture
-def host() -> Iterator[KernelHost]:
+def kernel() -> Iterator[KernelHost]:
     opened = KernelHost(KernelConfig())
     yield opened
     opened.close()
@@ -32,8 +38,7 @@ def cpu_seconds() -> float:
 def a_guest(host: KernelHost, least_vcpus: int, most_vcpus: int) -> float:
     """CPU seconds a guest and poll of those with so many vCPUs; the least disturbed round."""
     guests = [guest for guest in host.look() if least_vcpus <= guest.vcpus <= most_vcpus]
-    if len(guests) < GUESTS_LEAST:
-        pytest.skip(f"{len(guests)} guests run here: `python tests/hypervisor.py bench-up N` makes some")
+    assert len(guests) >= GUESTS_LEAST
     host.poll(guests, GROUPS)
     rounds = []
     for _ in range(ROUNDS):
@@ -45,16 +50,48 @@ def a_guest(host: KernelHost, least_vcpus: int, most_vcpus: int) -> float:
     return min(rounds)
 
 
-def test_kernel_poll(benchmark: Any, host: KernelHost) -> None:
-    guests = host.look()
-    benchmark.extra_info["a_guest"] = a_guest(host, 1, 2)
+def test_kernel_poll(benchmark: Any, host: Hypervisor, kernel: KernelHost) -> None:
+    guests = kernel.look()
+    benchmark.extra_info["a_guest"] = a_guest(kernel, 1, 2)
     benchmark.extra_info["guests"] = len(guests)
-    benchmark.pedantic(lambda: host.poll(guests, GROUPS), rounds=ROUNDS, warmup_rounds=2)
+    benchmark.pedantic(lambda: kernel.poll(guests, GROUPS), rounds=ROUNDS, warmup_rounds=2)
 
 
-def test_kernel_poll_unheld(benchmark: Any) -> None:
-    host = KernelHost(KernelConfig(Path("/proc"), Path("/sys"), 0))
-    benchmark.extra_info["a_guest"] = a_guest(host, 1, 2)
-    guests = host.look()
-    benchmark.pedantic(lambda: host.poll(guests, GROUPS), rounds=3, warmup_rounds=1)
-    host.close()
+def test_kernel_poll_unheld(benchmark: Any, host: Hypervisor) -> None:
+    kernel = KernelHost(KernelConfig(Path("/proc"), Path("/sys"), 0))
+    benchmark.extra_info["a_guest"] = a_guest(kernel, 1, 2)
+    guests = kernel.look()
+    benchmark.pedantic(lambda: kernel.poll(guests, GROUPS), rounds=3, warmup_rounds=1)
+    kernel.close()
+
+
+def polled(kernel: KernelHost) -> tuple[float, int]:
+    """Seconds that a look at all guests and their figures take, and of how many they are; the least disturbed poll."""
+    rounds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        layout, _ = kernel.poll(kernel.look(), GROUPS)
+        rounds.append(time.perf_counter() - began)
+    return min(rounds), len(layout)
+
+
+def test_kernel_beside_virsh(
+    benchmark: Any, host: Hypervisor, kernel: KernelHost, stop: Callable[[int], list[str]]
+) -> None:
+    """Wall time for the same figures of the same guests; and of the kernel's when some of them are stopped."""
+
+    def theirs() -> float:
+        began = time.perf_counter()
+        text = host.virsh("domstats", *VIRSH_GROUPS, deadline=PATIENCE)
+        took = time.perf_counter() - began
+        assert text.count("cpu.time=") == len(host.names())
+        return took
+
+    polled(kernel)
+    found = benchmark.pedantic(lambda: [(theirs(), polled(kernel)) for _ in range(3)], rounds=1)
+    ours, count = min(each for _, each in found)
+    assert count >= len(host.names())
+    stop(STOPPED)
+    stopped, still = polled(kernel)
+    assert still == count
+    benchmark.extra_info |= {"virsh": min(each for each, _ in found), "ours": ours, "stopped": stopped, "guests": count}

@@ -9,17 +9,18 @@ import numpy as np
 
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.model.domain import Domain
+from domstats.model.layout import Layout, RecordLayout, Shape
 from domstats.model.params import ParamType, TypedParameter, Value
-from domstats.model.sampling import Status
+from domstats.model.sampling import COLUMN_NAMES, OVERLAID, Status
 from domstats.model.snapshot import Snapshot
 from domstats.serve.history.history import History
 
 T = ParamType
 EPOCH = 1_800_000_000.0
 PERIOD = 15.0
-EVERY_15 = [PERIOD] * len(GROUP_NAMES)
+EVERY_15 = [PERIOD] * len(COLUMN_NAMES)
 FREE = tuple(GROUP_NAMES.index(name) for name in ("state", "interface", "perf", "memory"))
-MIXED = [2.0 if group in FREE else PERIOD for group in range(len(GROUP_NAMES))]
+MIXED = [2.0 if group in FREE else 1.0 if group >= OVERLAID else PERIOD for group in range(len(COLUMN_NAMES))]
 """The periods of the plan that a collector has when nobody says."""
 
 
@@ -81,11 +82,24 @@ def host(
     counted = time if age is None else age
     records = [(Domain(f"vm-{vm.number}", vm.uuid, vm.run), vm.params(counted + 1)) for vm in vms]
     snapshot = Snapshot.of_params(records, time=EPOCH + time, source="test", host_cpus=4)
-    times = np.full((len(vms), len(GROUP_NAMES)), EPOCH + time)
+    times = np.full((len(vms), len(COLUMN_NAMES)), EPOCH + time)
     for group, at in (sampled or {}).items():
         times[:, group] = EPOCH + at
     status = np.array([vm.status for vm in vms], np.uint8)
     return snapshot.with_sampling(replace(snapshot.sampling, times=times, status=status))
+
+
+def overlaid(snapshot: Snapshot, prefixes: tuple[str, ...], at: float) -> Snapshot:
+    """The same snapshot, where the values whose keys begin so are the kernel's, sampled at that time."""
+    layouts = []
+    for record in snapshot.layout.records:
+        shape = record.shape
+        flags = bytes(key.startswith(prefixes) and not key.endswith(".name") for key in shape.keys)
+        layouts.append(RecordLayout(record.domain, Shape.of(shape.keys, shape.types, flags), record.strings))
+    times = snapshot.sampling.times.copy()
+    times[:, OVERLAID:] = EPOCH + at
+    sampling = replace(snapshot.sampling, times=times)
+    return Snapshot(Layout(layouts), snapshot.values.copy(), snapshot.time, sampling, snapshot.host_cpus)
 
 
 def later(snapshot: Snapshot, time: float) -> Snapshot:

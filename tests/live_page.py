@@ -14,7 +14,6 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 import domstats
 from domstats.catalog.groups import GROUPS
 from domstats.collector.collector import Collector
-from domstats.serve.history.following import Following
 from domstats.serve.http import http_server
 from domstats.serve.http.options import Address, HttpOptions
 
@@ -39,18 +38,16 @@ class Served:
 
 
 @asynccontextmanager
-async def served(uri: str, period: float = 1.0) -> AsyncIterator[Served]:
-    """A server over that host, whose groups are all asked for so often, for as long as the block lasts."""
+async def served(uri: str, period: float = 1.0, token: str | None = None) -> AsyncIterator[Served]:
+    """A server over that host, whose groups are all asked for so often, for as long as the block lasts; `token`: what
+    its clients have to know."""
     async with domstats.collect(uri, plan={group.name: period for group in GROUPS}, share=1.0) as collector:
-        following = Following(collector)
-        server = http_server(collector, HttpOptions((Address("127.0.0.1", 0),)), history=following.history)
-        await following.start()
+        server = http_server(collector, HttpOptions((Address("127.0.0.1", 0),), token=token))
         await server.start()
         try:
             yield Served(collector, server.urls[0])
         finally:
             await server.stop()
-            await following.stop()
 
 
 @dataclass(eq=False)

@@ -19,7 +19,7 @@ LAYERS = (
     ("collector",),
     ("formats",),
     ("host", "aio", "collecting", "compat", ""),
-    ("serve",),
+    ("doctor", "serve"),
     ("cli", "__main__"),
 )
 """From the bottom to the top; a module imports from its own layer or a lower one. "" is domstats/__init__.py."""

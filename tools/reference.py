@@ -57,7 +57,7 @@ def _command() -> str:
             param.make_metavar(click.Context(command)) for param in command.params if isinstance(param, click.Argument)
         )
         lines += [
-            f"## domstats {verb} {words}",
+            f"## domstats {verb} {words}".rstrip(),
             "",
             inspect.cleandoc(command.help or ""),
             "",

@@ -19,6 +19,7 @@ DomstatsError
 │   └── SocketTaken
 ├── ConnectionLost           the peer went away in the middle
 ├── DeadlineExceeded         (also a TimeoutError)
+├── Overloaded               a server has more to do than it takes on
 ├── ProtocolError            the peer's: bytes that are not what the protocol says
 │   ├── Truncated            fewer bytes than they announce
 │   ├── LimitExceeded        a length or count over its limit
@@ -217,6 +218,10 @@ class DeadlineExceeded(DomstatsError, TimeoutError):
     def __str__(self) -> str:
         text = f"no answer to {self.during} within {self.seconds:.3g} s"
         return f"{text}: {self.advice}" if self.advice else text
+
+
+class Overloaded(DomstatsError):
+    """A server of ours has more to do than it takes on: ask again later."""
 
 
 class ProtocolError(DomstatsError):

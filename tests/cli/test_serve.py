@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -104,3 +106,11 @@ async def test_wrong_use(options: tuple[str, ...], message: str) -> None:
     ended = await domstats("serve", "-c", SIM, *options)
     assert ended.code == 2
     assert message in ended.err
+
+
+async def test_http_without_its_package(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['aiohttp'] = None\n", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = await domstats("serve", "-c", SIM, "--listen", "127.0.0.1:0", PYTHONPATH=path)
+    assert ended.code == 2
+    assert ended.message == "this needs aiohttp, which is not installed: pip install 'domstats[http]'"

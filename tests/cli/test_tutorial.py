@@ -11,7 +11,7 @@ from sessions import DOCS, commands_of, output_of
 
 COMMANDS = [
     command
-    for page in ("tutorial.md", "formats.md")
+    for page in ("tutorial.md", "formats.md", "doctor.md")
     for command in commands_of((DOCS / page).read_text(encoding="utf-8"))
 ]
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from captures import POLL1, POLL2, capture
 from domstats.errors import NoRate, NotACounter, UnknownField
 from domstats.model.domain import Domain
+from domstats.model.matching import earlier_slots
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.rates import LEAST_INTERVAL, Reason
 from domstats.model.snapshot import Snapshot
@@ -183,3 +184,18 @@ def test_records_that_stay_are_not_matched_key_by_key(monkeypatch: pytest.Monkey
     fewer = decoder.decode(encode_reply(Snapshot.of_params((r.domain, r.params) for r in list(before)[1:])), time=115.0)
     monkeypatch.setattr("domstats.model.rates.earlier_slots", None)
     assert len(fewer.rates(before)) == 1023
+
+
+def test_what_is_kept_of_one_earlier_record_is_not_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = poll(12.0, *disk(0, "vda", 900), *disk(1, "vdb", 500))
+    swapped = poll(10.0, *disk(0, "vdb", 100), *disk(1, "vda", 500))
+    fewer = poll(10.0, *disk(0, "vda", 700))
+    asked = []
+    monkeypatch.setattr(
+        "domstats.model.rates.earlier_slots", lambda *records: asked.append(records) or earlier_slots(*records)
+    )
+    for _ in range(2):
+        assert now.rates(swapped)["vm"]["block[vda].rd.bytes"] == now.rates(swapped)["vm"]["block[vdb].rd.bytes"] == 200
+        assert now.rates(fewer)["vm"]["block[vda].rd.bytes"] == 100
+        assert now.rates(fewer)["vm"].reason("block[vdb].rd.bytes") == "no earlier sample"
+    assert len(asked) == 4  # once for each time that the other was asked of in between

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domstats.catalog.groups import GROUP_NAMES, group_of
+from domstats.catalog.groups import group_of
 from domstats.errors import UnknownDomain, UsageError
 from domstats.model.params import ParamType
-from domstats.model.sampling import Status
+from domstats.model.sampling import COLUMN_NAMES, Status
 from domstats.model.snapshot import Snapshot
 from domstats.serve.history.history import LEAST_BYTES, History
-from histories import EPOCH, EVERY_15, MIXED, Vm, host, later, numbers
+from histories import EPOCH, EVERY_15, MIXED, Vm, host, later, numbers, overlaid
 
 CPU, BLOCK = group_of("cpu.time"), group_of("block.0.name")
 PLAIN = ["balloon.rss", "block.<i>.rd.bytes", "net.<i>.rx.bytes"]
@@ -60,7 +60,7 @@ class TestSamples:
             time = 2.0 * number
             stuck = 60.0 < time <= 150.0
             vm = Vm(status=Status.BLOCKED if stuck else Status.FRESH)
-            sampled = dict.fromkeys(range(len(GROUP_NAMES)), 60.0) if stuck else {}
+            sampled = dict.fromkeys(range(len(COLUMN_NAMES)), 60.0) if stuck else {}
             history.add(host(time, [vm], sampled=sampled | ({} if stuck else {CPU: time // 16 * 16})))
         cpu = numbers(history, "cpu")
         assert [time for time, _ in cpu] == [0, 16, 32, 48, 60, 75, 144, 160, 176, 192]
@@ -180,6 +180,54 @@ class TestGuests:
         for time in (0.0, 15.0):
             history.add(host(time, []))
         assert (history.kept().guests, history.kept().bytes, history.kept().seconds) == (0, 0, 0.0)
+
+
+class TestTheKernelsValues:
+    """Where the host's kernel gives values in libvirt's place, they are sampled more often."""
+
+    KERNEL = ("cpu.time", "vcpu.", "net.")
+
+    def test_series_go_on_when_it_begins_and_ends(self) -> None:
+        history = History(["cpu", "steal", "rx", "cpu.time", "vcpu.<id>.time", "balloon.current"], periods=MIXED)
+        wanted: list[float] = []
+        for number in range(300):
+            time = 1.0 * number
+            snapshot = host(time, sampled=dict.fromkeys((CPU, group_of("vcpu.0.time")), time // 15 * 15), age=time)
+            kernel = 60 <= number < 200
+            history.add(overlaid(snapshot, self.KERNEL, time) if kernel else snapshot)
+            if kernel or time % 15 == 0:
+                wanted.append(time)
+        exact = dict(numbers(history, "cpu.time"))
+        assert list(exact)[:4] == [0, 15, 30, 45]
+        assert list(exact)[-4:] == [240, 255, 270, 285]
+        assert all(value == int((time + 1) * 1e9) // 2 for time, value in exact.items())
+        for name in ("cpu", "vcpu.1.time"):
+            times = [time for time, _ in numbers(history, name)]
+            assert times == sorted(set(times))
+            assert set(times) <= set(wanted)
+            assert sum(60 <= time < 200 for time in times) > 15
+        assert [value for time, value in numbers(history, "cpu") if 70 < time < 200] == pytest.approx(
+            [50] * sum(70 < time < 200 for time, _ in numbers(history, "cpu"))
+        )
+        assert len(history._guests[Vm().uuid]._tracks[0]) == 3
+
+    def test_they_are_kept_at_their_own_pace(self) -> None:
+        history = History(["cpu", "read"], periods=MIXED)
+        for number in range(100):
+            snapshot = host(1.0 * number, sampled={BLOCK: number // 15 * 15.0}, age=1.0 * number)
+            history.add(overlaid(snapshot, self.KERNEL, 1.0 * number))
+        assert [time for time, _ in numbers(history, "cpu")] == [1.0 * number for number in range(100)]
+        assert [time for time, _ in numbers(history, "read")] == [0, 15, 30, 45, 60, 75, 90]
+
+    @given(st.lists(st.booleans(), min_size=1, max_size=40))
+    def test_however_often_that_changes(self, kernel_at: list[bool]) -> None:
+        history = History(["cpu.time", "cpu"], periods=MIXED)
+        for number, kernel in enumerate(kernel_at):
+            snapshot = host(20.0 * number)
+            history.add(overlaid(snapshot, self.KERNEL, 20.0 * number) if kernel else snapshot)
+        found = numbers(history, "cpu.time")
+        assert found == [(20.0 * number, int((20 * number + 1) * 1e9) // 2) for number in range(len(kernel_at))]
+        assert history.kept().points <= 4 * len(kernel_at)
 
 
 class TestThinning:

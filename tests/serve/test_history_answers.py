@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 
 import pytest
 
@@ -11,10 +12,11 @@ from domstats.collector.collector import Collector
 from domstats.collector.plan import make_plan
 from domstats.collector.reach import Reach
 from domstats.errors import UnknownDomain, UsageError
+from domstats.formats.document import as_json
 from domstats.model.flags import NO_FILTERS
 from domstats.model.params import ParamType
-from domstats.serve.history.answers import Question, answer, question, split_names
-from domstats.serve.history.following import Following
+from domstats.serve.history.answers import Question, answer, split_names
+from domstats.serve.history.following import follow, history_of
 from domstats.serve.history.history import History
 from domstats.sources.sim.source import SimSource
 from fast_time import clock, in_fast_time
@@ -31,11 +33,6 @@ def filled(vm: Vm, *fields: str) -> History:
 
 
 class TestQuestion:
-    def test_what_is_asked(self) -> None:
-        assert question({"domain": UUID}) == Question(UUID, (), 3600.0)
-        asked = {"domain": "web", "fields": "cpu,block[vda].read,cpu, rx,", "seconds": "900"}
-        assert question(asked) == Question("web", ("cpu", "block[vda].read", "rx"), 900.0)
-
     @pytest.mark.parametrize(
         ("text", "names"),
         [
@@ -50,28 +47,24 @@ class TestQuestion:
     def test_names_are_split_at_commas_outside_brackets(self, text: str, names: tuple[str, ...]) -> None:
         assert split_names(text) == names
 
-    @pytest.mark.parametrize(
-        ("query", "says"),
-        [
-            ({}, "domain is missing"),
-            ({"domain": ""}, "domain is missing"),
-            ({"domain": "x", "seconds": "0"}, "seconds is a number over 0, up to 3600, not '0'"),
-            ({"domain": "x", "seconds": "-1"}, "not '-1'"),
-            ({"domain": "x", "seconds": "nan"}, "not 'nan'"),
-            ({"domain": "x", "seconds": "3601"}, "not '3601'"),
-            ({"domain": "x", "seconds": "9" * 10_000}, r"not '9{40}\.\.\.'"),
-            ({"domain": "x", "colour": "red"}, "no parameter 'colour'; there are domain, fields, seconds"),
-        ],
-    )
-    def test_what_cannot_be_asked(self, query: dict[str, str], says: str) -> None:
-        with pytest.raises(UsageError, match=says):
-            question(query)
+    @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf, 3600.1])
+    def test_an_hour_is_kept_at_most(self, seconds: float) -> None:
+        with pytest.raises(UsageError, match=f"seconds is a number over 0, up to 3600, not {seconds}"):
+            Question("web", (), seconds)
+
+    def test_somebody_is_asked_about(self) -> None:
+        with pytest.raises(UsageError, match="domain is missing"):
+            Question("")
+
+
+def document(history: History, asked: Question) -> bytes:
+    return as_json(answer(history, asked))
 
 
 class TestAnswer:
     def test_it_has_times_and_values(self) -> None:
         history = filled(Vm(), "cpu", "rx", "balloon.rss")
-        assert json.loads(answer(history, Question("vm-1", ("rx", "balloon.rss", "nothing")))) == {
+        assert json.loads(document(history, Question("vm-1", ("rx", "balloon.rss", "nothing")))) == {
             "domain": UUID,
             "fields": {
                 "rx": {"times": [EPOCH, EPOCH + 15, EPOCH + 30], "values": [None, 100.0, 100.0]},
@@ -84,7 +77,7 @@ class TestAnswer:
         }
 
     def test_without_fields_it_has_all_of_them(self) -> None:
-        found = json.loads(answer(filled(Vm(), "cpu", "rx"), Question(UUID, seconds=20.0)))
+        found = json.loads(document(filled(Vm(), "cpu", "rx"), Question(UUID, seconds=20.0)))
         assert list(found["fields"]) == ["cpu", "rx"]
         assert all(each["times"] == [EPOCH + 15, EPOCH + 30] for each in found["fields"].values())
 
@@ -105,7 +98,7 @@ class TestAnswer:
     )
     def test_a_plain_value_is_not_rounded_by_javascript(self, kind: ParamType, value: object, written: object) -> None:
         history = filled(Vm(values=(("a.value", kind, value),)), "a.value")  # type: ignore[arg-type]
-        values = json.loads(answer(history, Question(UUID)))["fields"]["a.value"]["values"]
+        values = json.loads(document(history, Question(UUID)))["fields"]["a.value"]["values"]
         assert values == [written] * 3
         assert type(values[0]) is type(written)
 
@@ -113,7 +106,7 @@ class TestAnswer:
         history = History(["cpu"], periods=EVERY_15)
         for number in range(4):
             history.add(host(15.0 * number, age=3.0 * number + number**3 * 0.01))
-        text = answer(history, Question(UUID)).decode()
+        text = document(history, Question(UUID)).decode()
         values = json.loads(text)["fields"]["cpu"]["values"]
         assert values[1:] == [pytest.approx(value, rel=1e-6) for value in (10.03333, 10.23333, 10.63333)]
         assert max(len(str(value)) for value in values[1:]) <= 9
@@ -125,13 +118,13 @@ class TestAnswer:
     @pytest.mark.parametrize("name", ["<script>", 'a"b', "x\x1b[2J", "\u202e", "a\udcffb", "]", "[", "a,b"])
     def test_hostile_names_are_text(self, name: str) -> None:
         history = filled(Vm(disks=(name,)), "block.<i>.read")
-        whole = answer(history, Question(UUID))
+        whole = document(history, Question(UUID))
         assert b"\x1b" not in whole
         assert "\u202e" not in whole.decode()
-        written = json.loads(whole)["all"]
-        assert list(json.loads(whole)["fields"]) == written
-        assert len(written) == 1
-        assert json.loads(answer(history, Question(UUID, tuple(written)))) == json.loads(whole)
+        names = json.loads(whole)["all"]
+        assert list(json.loads(whole)["fields"]) == names
+        assert len(names) == 1
+        assert json.loads(document(history, Question(UUID, tuple(names)))) == json.loads(whole)
 
 
 class TestFollowing:
@@ -140,36 +133,20 @@ class TestFollowing:
         source = SimSource("sim:///?domains=10", clock)
         collector = Collector(Reach(source), make_plan(0, {}), 5.0, NO_FILTERS, lambda _: True)
         await collector.start()
-        following = Following(collector)
-        await following.start()
+        history = history_of(collector)
+        following = asyncio.create_task(follow(history, collector))
         await asyncio.sleep(4000.0)
-        await following.stop()
         await collector.aclose()
-        history = following.history
+        await following
         kept = history.kept()
         assert (kept.guests, kept.waiting) == (10, 0)
         assert kept.seconds > 3590
-        for domain in collector.latest.domains:
-            if domain.id is None:
-                continue
-            points = history.series(domain.uuid, history.fields(domain.uuid))
+        running = [domain.uuid for domain in collector.latest.domains if domain.id is not None]
+        assert running
+        for uuid in running:
+            points = history.series(uuid, history.fields(uuid))
             cpu, rx = points["cpu"], points["rx"]
             assert len(cpu.times) == pytest.approx(3600 / 15, abs=12)
             assert 600 / 2 + 3000 / 10 <= len(rx.times) <= 660 / 2 + 2940 / 10 + 2
             assert cpu.known.mean() > 0.95
             assert rx.known.mean() > 0.95
-
-    @in_fast_time
-    async def test_it_ends_with_the_collector(self) -> None:
-        collector = Collector(
-            Reach(SimSource("sim:///?domains=2", clock)), make_plan(0, {}), 5.0, NO_FILTERS, lambda _: True
-        )
-        await collector.start()
-        following = Following(collector)
-        await following.stop()
-        await following.start()
-        await asyncio.sleep(10.0)
-        await collector.aclose()
-        await following.run()
-        await following.stop()
-        assert following.history.kept().guests == 2

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import domstats
-from domstats.catalog.groups import GROUP_NAMES
-from domstats.model.sampling import Sampling
+from domstats.model.sampling import COLUMN_NAMES, Sampling
 from domstats.model.snapshot import Snapshot
 from domstats.serve.history.history import BYTES, History
 from histories import EPOCH, FREE, MIXED
@@ -33,7 +32,7 @@ def an_hour_of(simulated: Snapshot) -> Iterator[Snapshot]:
     """What a collector gives: some groups are new each time, the others, of a part of the guests after the other, less
     often; all counters grow."""
     count, values = len(simulated), simulated.values
-    times = np.full((count, len(GROUP_NAMES)), EPOCH)
+    times = np.full((count, len(COLUMN_NAMES)), EPOCH)
     for number in range(int(3600 / EVERY) + 1):
         now = EPOCH + EVERY * number
         part = np.arange(count) % 3 == number % 3

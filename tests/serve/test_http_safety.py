@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import resource
 import ssl
 import statistics
@@ -18,8 +19,10 @@ import aiohttp
 import pytest
 
 from domstats.errors import ConnectError, UsageError
+from domstats.serve.http import workers
 from domstats.serve.http.connection import HEADER_MAX, LINE_MAX
 from domstats.serve.http.options import Address, HttpOptions, address, token_in
+from domstats.serve.http.workers import WAITING_MAX
 from http_serving import HERE, PATIENCE, Serving, http_serving
 from scripted import events
 
@@ -30,6 +33,7 @@ TOKEN = "correct-horse-battery"
 def answer_of(data: bytes) -> tuple[int, Any]:
     """Status and document of the only answer in these bytes."""
     head, _, body = data.partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
     return int(head.split(b" ", 2)[1]), json.loads(body)
 
 
@@ -334,3 +338,60 @@ async def test_who_listens_to_all_is_told_so(caplog: pytest.LogCaptureFixture) -
     caplog.clear()
     async with http_serving(SIM, listen=(Address("0.0.0.0", 0),), token=TOKEN):
         assert caplog.text == ""
+
+
+class TestWhatIsRendered:
+    async def test_many_different_wishes_at_once(self) -> None:
+        """What cannot be made soon is refused, and nothing is held up for ever."""
+        async with http_serving("sim:///?domains=100&time=1800000000") as serving:
+            paths = [f"/v1/stats?key=vcpu.{number}.*" for number in range(WAITING_MAX + 40)]
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+                async def ask(path: str) -> int:
+                    async with client.get(serving.url + path) as answer:
+                        await answer.read()
+                        return answer.status
+
+                statuses = await asyncio.gather(*map(ask, paths))
+            assert set(statuses) <= {200, 503}
+            assert statuses.count(200) >= WAITING_MAX
+            assert (await serving.get(paths[-1])).status == 200
+
+    async def test_only_some_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(workers, "BYTES_KEPT", 1000)
+        worker = workers.Worker("test")
+        renderings = workers.Renderings(worker)
+        for number in range(5):
+            body = await renderings.get(1, number, lambda: bytes(400))
+            assert len(body) == 400
+        assert renderings.made == 5
+        await renderings.get(1, 4, lambda: b"")
+        assert renderings.made == 5
+        await renderings.get(1, 0, lambda: bytes(400))
+        assert renderings.made == 6
+        for _ in range(2):
+            with pytest.raises(UsageError):
+                await renderings.get(1, "bad", lambda: bytes(HttpOptions(max_connections=0).max_connections))
+        assert renderings.made == 8
+        worker.close()
+
+    async def test_a_slow_client_keeps_little(self) -> None:
+        async with http_serving("sim:///?domains=500&time=1800000000") as serving:
+            whole = len((await serving.get("/metrics")).body)
+            reader, writer = await asyncio.open_connection("127.0.0.1", serving.port, limit=1 << 10)
+            for _ in range(4):
+                writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            async with asyncio.timeout(PATIENCE):
+                while not slow(serving):  # noqa: ASYNC110  nothing tells of it
+                    await asyncio.sleep(0.001)
+            assert slow(serving)[0].transport.get_write_buffer_size() < whole / 4
+            length = re.search(rb"Content-Length: (\d+)", await reader.readuntil(b"\r\n\r\n"))
+            assert length is not None
+            async with asyncio.timeout(PATIENCE):
+                assert len(await reader.readexactly(int(length[1]))) == whole
+            writer.close()
+
+
+def slow(serving: Serving) -> list[Any]:
+    """The connections with something that has not been read."""
+    return [each for each in serving.server._connections if each.transport and each.transport.get_write_buffer_size()]

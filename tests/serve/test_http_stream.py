@@ -75,7 +75,10 @@ async def told(channel: Channel, mirror: Mirror) -> None:
 
 HAPPENS = script(
     "10.1; hang test-1",
+    "15.1; hostile test-3",
+    "16.1; attach test-4; device = 'disk'",
     "21.1; define; name = 'new-1'",
+    "25.1; rename test-5; to = 'other-5'",
     "31.1; undefine web-1",
     "41.1; answer test-1",
     "50.1; undefine new-1",
@@ -112,7 +115,7 @@ class TestChannel:
             assert quick.events == ["full"] + ["change"] * 59
             assert slow.events == ["full"] + ["change"] * 7
             assert {"fresh", "blocked"} <= statuses
-            assert {"new-1", "new-2", "web-1"} <= seen
+            assert {"new-1", "new-2", "web-1", "test-5", "other-5"} <= seen
             assert "web-1" not in {row["name"] for row in quick.rows.values()}
 
     @in_fast_time

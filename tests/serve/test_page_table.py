@@ -167,6 +167,20 @@ async def test_the_policy_is_strict_and_breaches_of_it_are_seen(browser: Browser
         live.complaints.clear()
 
 
+async def test_a_browser_asks_for_the_token(browser: Browser) -> None:
+    token = "0123456789abcdef-secret"
+    known = {"username": "anybody", "password": token}
+    async with (
+        served(FROZEN, token=token) as server,
+        opened(browser, server.url, http_credentials=known) as live,
+    ):
+        await expect(live.page.locator("#connection")).to_have_text("live")
+        stranger = await browser.new_context()
+        reply = await stranger.request.get(server.url)
+        assert reply.status == 401
+        await stranger.close()
+
+
 async def test_light_and_dark(browser: Browser) -> None:
     brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]"
     async with served(HOST) as server, opened(browser, server.url, color_scheme="dark") as live:

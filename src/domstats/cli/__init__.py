@@ -26,6 +26,7 @@ from domstats.version import __version__
 
 VERBS = {
     "convert": "Print what a file holds in another format.",
+    "doctor": "Say which figures can be had of a host, and what is missing for the others.",
     "fields": "Say what each statistic is: its type, unit, kind, the libvirt release that brought it, and its meaning.",
     "get": "Print the statistics of domains.",
     "serve": "Serve what is known of a host, read-only: over HTTP, and to libvirt's own clients (virsh, ...).",

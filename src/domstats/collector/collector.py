@@ -179,6 +179,7 @@ class Collector:
         calls = self._guests if since is not None else []
         guests = [self._try(partial(self._ask_old, call, since or 0.0)) for call in calls]
         await asyncio.gather(self._look_anew(seconds), *guests)
+        await self._lay_over(seconds)
 
     async def _ask_old(self, call: GuestCall, since: float) -> None:
         now = asyncio.get_running_loop().time

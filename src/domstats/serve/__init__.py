@@ -14,4 +14,5 @@ freshness  the Collector's latest snapshot, asked for anew where it is too old, 
 history    the last hour of every guest
 http       an HTTP server
 libvirt    a socket that libvirt's own clients take for a daemon's
+http       metrics, statistics, a stream of changes and a page, over HTTP
 """

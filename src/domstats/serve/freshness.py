@@ -13,7 +13,7 @@ import numpy as np
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.collector.collector import Collector
 from domstats.model.merge import ALL_GROUPS, Merger, without_old_groups
-from domstats.model.sampling import Status
+from domstats.model.sampling import OVERLAID, Status
 from domstats.model.snapshot import Snapshot
 
 PATIENCE = 2.0
@@ -83,7 +83,8 @@ class Freshness:
     @staticmethod
     def _is_old(snapshot: Snapshot, groups: int, since: float) -> bool:
         """Whether a record has one of these groups from before that time, and would have it anew if it were asked."""
-        columns = [bit for bit in range(len(GROUP_NAMES)) if groups >> bit & 1]
+        asked = [bit for bit in range(len(GROUP_NAMES)) if groups >> bit & 1]
+        columns = asked + [bit + OVERLAID for bit in asked]
         status = snapshot.sampling.status
         askable = (status == Status.FRESH) | (status == Status.STALE)
         return bool((snapshot.sampling.times[askable][:, columns] < since).any())

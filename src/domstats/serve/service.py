@@ -20,7 +20,7 @@ from domstats.collector.collector import Collector
 from domstats.errors import DomstatsError
 from domstats.formats.metrics.service import Service as Figures
 from domstats.serve.figures import figures
-from domstats.serve.history.following import Following
+from domstats.serve.history.following import Following, history_of
 from domstats.serve.http import http_server
 from domstats.serve.http.options import Address
 from domstats.serve.http.tally import Tally
@@ -200,7 +200,9 @@ class Service:
                 return before.following
             history = before.following.history
         wanted = chosen.history
-        following = Following(collector, wanted.fields, history_bytes=wanted.bytes, history=history)
+        if history is None:
+            history = history_of(collector, wanted.fields, history_bytes=wanted.bytes)
+        following = Following(history, collector)
         await _started(following, undo)
         return following
 
@@ -217,7 +219,7 @@ class Service:
     async def _http(self, wanted: HttpSettings, running: Running, undo: AsyncExitStack) -> HttpServer:
         server = http_server(
             running.collector,
-            replace(wanted.options, listen=wanted.listen or ()),
+            replace(wanted.options, listen=wanted.listen or (), history_bytes=0),
             running.chosen.metrics.max_age,
             metrics=running.chosen.metrics,
             history=None if running.following is None else running.following.history,

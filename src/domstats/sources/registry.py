@@ -10,6 +10,16 @@ from domstats.sources import Source
 DEFAULT_URI = "qemu:///system"
 VARIABLES = ("DOMSTATS_URI", "LIBVIRT_DEFAULT_URI")
 """Environment variables that name the host when nothing else does, in their order."""
+OF_PROCESSES = ("qemu", "qemu+unix")
+"""Schemes of the URIs of a libvirt on this host whose guests are processes of it."""
+
+
+def chosen_uri(uri: str | None, environment: Mapping[str, str]) -> tuple[str, str | None]:
+    """The URI that counts: the one given, the environment's (with the variable's name), or the local libvirt's."""
+    if uri is not None:
+        return uri, None
+    variable = next((name for name in VARIABLES if environment.get(name)), None)
+    return (DEFAULT_URI, None) if variable is None else (environment[variable], variable)
 
 
 async def open_source(uri: str | None, environment: Mapping[str, str], deadline: float) -> Source:
@@ -18,15 +28,18 @@ async def open_source(uri: str | None, environment: Mapping[str, str], deadline:
     `deadline`: seconds it may take. Raises BadUri (which says so if a variable holds the URI), ConnectError and its
     kinds, DeadlineExceeded, or what libvirt reports.
     """
-    if uri is not None:
-        return await _open(uri, environment, deadline)
-    variable = next((name for name in VARIABLES if environment.get(name)), None)
-    if variable is None:
-        return await _open(DEFAULT_URI, environment, deadline)
+    chosen, variable = chosen_uri(uri, environment)
     try:
-        return await _open(environment[variable], environment, deadline)
+        return await _open(chosen, environment, deadline)
     except BadUri as error:
-        raise BadUri(error.uri, f"{error.why} (the URI is that of the environment variable {variable})") from None
+        raise blamed(error, variable) from None
+
+
+def blamed(error: BadUri, variable: str | None) -> BadUri:
+    """The error, which says so if an environment variable holds the URI."""
+    if variable is None:
+        return error
+    return BadUri(error.uri, f"{error.why} (the URI is that of the environment variable {variable})")
 
 
 def check_uri(uri: str, environment: Mapping[str, str]) -> None:
@@ -73,7 +86,7 @@ def open_kernel(uri: str) -> Source | None:
 
     The guests that are not among this host's processes it does not know: a socket may lead to another host.
     """
-    if uri.partition(":")[0] not in ("qemu", "qemu+unix"):
+    if uri.partition(":")[0] not in OF_PROCESSES:
         return None
     from domstats.sources.kernel.source import KernelSource
 

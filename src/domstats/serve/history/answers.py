@@ -9,7 +9,7 @@ since JavaScript would round it. A name whose bytes are not UTF-8 is written as 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from domstats.errors import UsageError
-from domstats.formats.document import as_json
 from domstats.formats.document import key as written_key
 from domstats.serve.history.history import History, Points
 from domstats.serve.history.rings import SECONDS
@@ -26,14 +25,11 @@ EXACT = 1 << 53
 """Up to here every integer is a JavaScript number."""
 DIGITS = 7
 """Of a figure: what 32 bits hold."""
-TEXT_MAX = 40
-"""Characters of what was sent that an error repeats."""
-_PARAMETERS = ("domain", "fields", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked."""
+    """What is asked. Raises UsageError for what makes no sense."""
 
     domain: str
     """A UUID or a name."""
@@ -42,16 +38,11 @@ class Question:
     seconds: float = SECONDS
     """How far back."""
 
-
-def question(query: Mapping[str, str]) -> Question:
-    """What the parameters of a request ask. Raises UsageError, which says which of them is wrong."""
-    for name in query:
-        if name not in _PARAMETERS:
-            raise UsageError(f"no parameter {_short(name)}; there are {', '.join(_PARAMETERS)}")
-    if not query.get("domain"):
-        raise UsageError("the parameter domain is missing: the UUID or the name of a domain")
-    fields = split_names(query.get("fields", ""))
-    return Question(query["domain"], fields, _seconds(query["seconds"]) if "seconds" in query else SECONDS)
+    def __post_init__(self) -> None:
+        if not self.domain:
+            raise UsageError("the parameter domain is missing: the UUID or the name of a domain")
+        if not 0 < self.seconds <= SECONDS:
+            raise UsageError(f"seconds is a number over 0, up to {SECONDS:g}, not {self.seconds!r}")
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -69,14 +60,14 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (name.strip() for name in names))))
 
 
-def answer(history: History, asked: Question) -> bytes:
-    """The answer in JSON. Raises UnknownDomain."""
+def answer(history: History, asked: Question) -> dict[str, Any]:
+    """The answer, for formats.document.as_json. Raises UnknownDomain."""
     uuid = history.find(asked.domain)
     written = {written_key(name): name for name in history.fields(uuid)}
     chosen = [name for name in asked.fields if name in written] if asked.fields else list(written)
     points = history.series(uuid, [written[name] for name in chosen], asked.seconds)
     fields = {name: _series(points[written[name]]) for name in chosen}
-    return as_json({"domain": uuid, "fields": fields, "all": list(written)})
+    return {"domain": uuid, "fields": fields, "all": list(written)}
 
 
 def _series(points: Points) -> dict[str, list[Any]]:
@@ -100,17 +91,3 @@ def _rounded(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _number(value: int | bool) -> int | bool | str:
     return value if abs(value) <= EXACT else str(value)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= SECONDS:
-        raise UsageError(f"seconds is a number over 0, up to {SECONDS:g}, not {_short(text)}")
-    return seconds
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}...")

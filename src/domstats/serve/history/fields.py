@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from domstats.catalog.fields import FIELDS
-from domstats.catalog.groups import group_bits, group_of
 from domstats.errors import UsageError
 from domstats.formats.columns import column_field, columns_of, unknown
 from domstats.model.layout import RecordLayout, Shape
@@ -47,10 +46,9 @@ class Derived:
     """Its name there."""
     figure: str
     """The attribute of Figures or, of devices, of DeviceFigures; empty for a rate."""
-    group: int
-    """Index into GROUP_NAMES of what it is made of."""
     needs: tuple[str, ...]
-    """It is there for a record (of devices: for a device) that has one of these keys (of devices: of these tails)."""
+    """It is there for a record (of devices: for a device) that has one of these keys (of devices: of these tails), and
+    sampled with the first that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +67,8 @@ class Series:
     """A field of one guest, or of one of its devices."""
 
     name: str
-    group: int
-    """Index into GROUP_NAMES: series of one group are sampled together."""
+    column: int
+    """Index into model.sampling.COLUMN_NAMES: series of one column are sampled together."""
     kind: int
     """DERIVED or PLAIN."""
     field: int
@@ -169,13 +167,13 @@ def _field(name: str) -> Field:
     """What a name chooses. Raises UnknownColumn."""
     if name in _DOMAIN:
         figure, needs = _DOMAIN[name]
-        return Derived("domain", name, figure, group_of(needs[0]), needs)
+        return Derived("domain", name, figure, needs)
     prefix, _, rest = name.partition(".")
     mark, _, word = rest.partition(".")
     table = "interface" if prefix == "net" else prefix
     if table in _DEVICES and f".{mark}." == _MARKS[prefix] and word in _DEVICES[table]:
         figure, tail = _DEVICES[table][word]
-        return Derived(table, word, figure, group_bits(table).bit_length() - 1, (tail,))
+        return Derived(table, word, figure, (tail,))
     if "<" in name and name not in _PATTERNS:
         raise unknown("domain", name)
     if not ("." in name or "[" in name or column_field(columns_of(""), name)):
@@ -199,16 +197,18 @@ def _devices(shape: Shape) -> _Devices:
 
 
 def _derived_series(record: RecordLayout, devices: _Devices, field: Derived, number: int) -> Iterator[Series]:
-    slots = record.shape.slots
+    shape = record.shape
     if field.table == "domain":
-        if any(_has(record.shape, devices, key) for key in field.needs):
-            yield Series(field.word, field.group, DERIVED, number, 0, 0)
+        slots = [slot for key in field.needs if (slot := _slot(shape, devices, key)) is not None]
+        if slots:
+            yield Series(field.word, shape.columns[slots[0]], DERIVED, number, 0, 0)
         return
     prefix = TABLES[field.table][:-1]
     for entry, place in _entries(record, devices, field.table):
-        if any(f"{prefix}.{entry}.{tail}" in slots for tail in field.needs):
+        slots = [shape.slots[key] for tail in field.needs if (key := f"{prefix}.{entry}.{tail}") in shape.slots]
+        if slots:
             name = _name(record, prefix, entry, field.word)
-            yield Series(name, field.group, DERIVED, number, place, 0)
+            yield Series(name, shape.columns[slots[0]], DERIVED, number, place, 0)
 
 
 def _plain_series(record: RecordLayout, devices: _Devices, plain: Plain, number: int) -> Iterator[Series]:
@@ -222,24 +222,25 @@ def _plain_series(record: RecordLayout, devices: _Devices, plain: Plain, number:
             slot = shape.slots.get(f"{prefix}.{entry}.{tail}")
             if slot is not None and shape.types[slot] != ParamType.STRING:
                 name = _name(record, prefix, entry, tail)
-                yield Series(name, group_of(prefix), PLAIN, number, slot, shape.types[slot])
+                yield Series(name, shape.columns[slot], PLAIN, number, slot, shape.types[slot])
         return
     slot = shape.slots.get(plain.name)
     if slot is None:
         found = resolve(record, plain.name)
         slot = found[0] if found is not None else None
     if slot is not None and shape.types[slot] != ParamType.STRING:
-        yield Series(plain.name, shape.groups[slot], PLAIN, number, slot, shape.types[slot])
+        yield Series(plain.name, shape.columns[slot], PLAIN, number, slot, shape.types[slot])
 
 
-def _has(shape: Shape, devices: _Devices, pattern: str) -> bool:
-    """Whether there is such a key; of a pattern of devices, for one of them."""
+def _slot(shape: Shape, devices: _Devices, pattern: str) -> int | None:
+    """Where such a key is; of a pattern of devices, the first of theirs."""
     prefix, _, rest = pattern.partition(".")
     mark, _, tail = rest.partition(".")
     if not mark.startswith("<"):
-        return pattern in shape.slots
+        return shape.slots.get(pattern)
     table = "interface" if prefix == "net" else prefix
-    return any(f"{prefix}.{number}.{tail}" in shape.slots for number in devices[table])
+    slots = (shape.slots.get(f"{prefix}.{number}.{tail}") for number in devices[table])
+    return next((slot for slot in slots if slot is not None), None)
 
 
 def _entries(record: RecordLayout, devices: _Devices, table: str) -> Sequence[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""A history that follows a collector: a part of a server."""
+"""A history that follows a collector, and the two as a part of a server."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ from domstats.serve.history.history import BYTES, History
 
 
 def periods(plan: Plan) -> npt.NDArray[np.float64]:
-    """Seconds between two samples, for each of GROUP_NAMES."""
-    return by_group(plan.free.period, {pace.groups: pace.period for pace in plan.guests})
+    """Seconds between two samples, for each of model.sampling.COLUMN_NAMES."""
+    of_groups = by_group(plan.free.period, {pace.groups: pace.period for pace in plan.guests})
+    return np.concatenate((of_groups, np.full(len(of_groups), plan.kernel)))
+
+
+def history_of(collector: Collector, fields: Iterable[str] = DEFAULT_FIELDS, *, history_bytes: int = BYTES) -> History:
+    """An empty history of what this collector samples. Raises UnknownColumn, UsageError."""
+    return History(fields, history_bytes=history_bytes, periods=periods(collector.plan))
+
+
+async def follow(history: History, collector: Collector) -> None:
+    """Take in every snapshot, until the collector is closed."""
+    async for snapshot in collector:
+        history.add(snapshot)
 
 
 class Following:
-    """Takes in every snapshot of a collector."""
+    """A Part (see serve.life) that has a history follow a collector."""
 
-    def __init__(
-        self,
-        collector: Collector,
-        fields: Iterable[str] = DEFAULT_FIELDS,
-        *,
-        history_bytes: int = BYTES,
-        history: History | None = None,
-    ) -> None:
-        """`history`: one that goes on, instead of a new one. Raises UnknownColumn, UsageError."""
-        self._collector = collector
-        self.history = history or History(fields, history_bytes=history_bytes, periods=periods(collector.plan))
+    def __init__(self, history: History, collector: Collector) -> None:
+        self.history, self._collector = history, collector
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin with what is known now."""
-        self._task = asyncio.create_task(self.run())
+        self._task = asyncio.create_task(follow(self.history, self._collector))
 
     async def stop(self) -> None:
         """Take in no more. Raises what ended it before."""
@@ -46,8 +49,3 @@ class Following:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-
-    async def run(self) -> None:
-        """Take in snapshots until the collector is closed."""
-        async for snapshot in self._collector:
-            self.history.add(snapshot)

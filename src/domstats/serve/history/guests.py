@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,10 +21,13 @@ class Track:
     """What a guest owns of a store."""
 
     number: int
-    group: int
-    """Index into GROUP_NAMES of what its series are sampled with."""
+    column: int
+    """Index into model.sampling.COLUMN_NAMES of what its series are sampled with."""
     lanes: list[Series | None] = field(default_factory=lambda: [None] * LANES)
     """The series in each lane; one that the guest has no longer stays until another needs its lane."""
+
+
+_Lane = tuple[Track, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,8 +35,8 @@ class Piece:
     """A guest's part of what a snapshot's values are gathered by, of one store: a row for each of its tracks."""
 
     tracks: Positions
-    groups: npt.NDArray[np.int64]
-    """Indexes into GROUP_NAMES."""
+    columns: npt.NDArray[np.int64]
+    """Indexes into model.sampling.COLUMN_NAMES."""
     fields: npt.NDArray[np.int64]
     """For each lane, the field's place among the derived ones; -1 where no series is."""
     places: npt.NDArray[np.int64]
@@ -54,43 +57,59 @@ class Guest:
     def place(self, series: Sequence[Series], stores: Sequence[Store], paces: Positions) -> bool:
         """Give each of the series a lane; those that had one keep it. Whether there was room for all of them.
 
-        `paces`: for each of GROUP_NAMES, which of the stores' periods it is sampled with.
+        `paces`: for each of COLUMN_NAMES, which of the stores' periods it is sampled with.
         """
         complete = True
         for kind, store in enumerate(stores):
             now = {each.name: each for each in series if each.kind == kind}
-            placed = self._keep(kind, store, now)
+            placed, moving = self._keep(kind, store, now)
             missing: dict[int, list[Series]] = {}
             for each in now.values():
                 if each.name not in placed:
-                    missing.setdefault(each.group, []).append(each)
-            for group, new in missing.items():
-                lanes = self._lanes(kind, store, group, int(paces[group]), placed)
+                    missing.setdefault(each.column, []).append(each)
+            old = len(self._tracks[kind])
+            for column, new in missing.items():
+                lanes = self._lanes(kind, store, column, int(paces[column]), placed)
                 complete = _fill(lanes, new, placed) and complete
+            if moving:
+                _move(moving, self._tracks[kind][old:], store)
+                self._drop_empty(kind, store)
         names = {each.name for each in series}
         self.pieces = (_piece(self._tracks[DERIVED], names), _piece(self._tracks[PLAIN], names))
         self.placed = series if complete else None
         return complete
 
-    def _keep(self, kind: int, store: Store, now: dict[str, Series]) -> set[str]:
-        """The names of the series that have a lane; one whose wire type is another now loses it."""
-        placed = set()
+    def _keep(self, kind: int, store: Store, now: dict[str, Series]) -> tuple[set[str], dict[str, _Lane]]:
+        """The names of the series that have a lane, and the lanes of those that are sampled with others now.
+
+        One whose wire type is another now loses its lane.
+        """
+        placed: set[str] = set()
+        moving: dict[str, _Lane] = {}
         for track in self._tracks[kind]:
             for lane, old in enumerate(track.lanes):
                 new = now.get(old.name) if old is not None else None
                 if old is None or new is None:
                     continue
-                if new.type == old.type:
+                if new.type == old.type and new.column == track.column:
                     track.lanes[lane] = new
                     placed.add(new.name)
+                    continue
+                track.lanes[lane] = None
+                if new.type == old.type:
+                    moving[new.name] = track, lane
                 else:
-                    track.lanes[lane] = None
                     store.blank(track.number, lane)
-        return placed
+        return placed, moving
 
-    def _lanes(self, kind: int, store: Store, group: int, pace: int, placed: set[str]) -> Iterator[tuple[Track, int]]:
+    def _drop_empty(self, kind: int, store: Store) -> None:
+        empty = [track for track in self._tracks[kind] if not any(track.lanes)]
+        store.release([track.number for track in empty])
+        self._tracks[kind][:] = [track for track in self._tracks[kind] if any(track.lanes)]
+
+    def _lanes(self, kind: int, store: Store, column: int, pace: int, placed: set[str]) -> Iterator[_Lane]:
         """Lanes for new series: empty ones, then those whose series are no more, then those of new tracks."""
-        own = [track for track in self._tracks[kind] if track.group == group]
+        own = [track for track in self._tracks[kind] if track.column == column]
         for track in own:
             yield from ((track, lane) for lane, old in enumerate(track.lanes) if old is None)
         for track in own:
@@ -99,7 +118,7 @@ class Guest:
                     store.blank(track.number, lane)
                     yield track, lane
         while (number := store.allocate(pace)) is not None:
-            track = Track(number, group)
+            track = Track(number, column)
             self._tracks[kind].append(track)
             yield from ((track, lane) for lane in range(LANES))
 
@@ -121,7 +140,7 @@ class Guest:
         return sorted(found, key=lambda each: (each[0].kind, each[0].field, each[0].place))
 
 
-def _fill(lanes: Iterator[tuple[Track, int]], new: Sequence[Series], placed: set[str]) -> bool:
+def _fill(lanes: Iterator[_Lane], new: Sequence[Series], placed: set[str]) -> bool:
     """Give each of the series one of the lanes; whether there were enough."""
     for series in new:
         place = next(lanes, None)
@@ -133,13 +152,25 @@ def _fill(lanes: Iterator[tuple[Track, int]], new: Sequence[Series], placed: set
     return True
 
 
+def _move(moving: Mapping[str, _Lane], tracks: Sequence[Track], store: Store) -> None:
+    """Have the points of series that have moved in their new tracks, and nowhere else."""
+    for track in tracks:
+        lanes = [(lane, moving[each.name]) for lane, each in enumerate(track.lanes) if each and each.name in moving]
+        if lanes:
+            # What is sampled together now was most often sampled together before.
+            origin = lanes[0][1][0]
+            store.copy(origin.number, track.number, {lane: old for lane, (there, old) in lanes if there is origin})
+    for old_track, old_lane in moving.values():
+        store.blank(old_track.number, old_lane)
+
+
 def _piece(tracks: Sequence[Track], names: set[str]) -> Piece:
     here = [[series if series and series.name in names else None for series in track.lanes] for track in tracks]
     fields = [[each.field if each else _UNUSED for each in lanes] for lanes in here]
     places = [[each.place if each else _UNUSED for each in lanes] for lanes in here]
     return Piece(
         np.array([track.number for track in tracks], np.int64),
-        np.array([track.group for track in tracks], np.int64),
+        np.array([track.column for track in tracks], np.int64),
         np.array(fields, np.int64).reshape(-1, LANES),
         np.array(places, np.int64).reshape(-1, LANES),
     )

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from domstats.catalog.groups import GROUP_NAMES
 from domstats.errors import UnknownDomain, UsageError
 from domstats.model.columns import DTYPES
 from domstats.model.layout import DomainKey, Positions
 from domstats.model.params import ParamType
-from domstats.model.sampling import Status
+from domstats.model.sampling import COLUMN_NAMES, Status
 from domstats.model.snapshot import Snapshot
 from domstats.serve.history.fields import DEFAULT_FIELDS, DERIVED, PLAIN, Fields, Series
 from domstats.serve.history.figures import numbers, offsets
@@ -79,7 +78,7 @@ class _Gather:
     records: Positions
     """For each track, the position of its record."""
     cells: Positions
-    """For each track, the flat index of its record and group in the sampling's arrays."""
+    """For each track, the flat index of its record and column in the sampling's arrays."""
     sources: npt.NDArray[np.int64]
     """For each lane, where its value is; -1 for nowhere."""
     there: npt.NDArray[np.uint8]
@@ -96,13 +95,13 @@ class History:
         history_bytes: int = BYTES,
         periods: Sequence[float] | npt.NDArray[np.float64],
     ) -> None:
-        """`periods`: seconds between two samples, for each of GROUP_NAMES. Raises UnknownColumn, UsageError."""
+        """`periods`: seconds between two samples, for each of COLUMN_NAMES. Raises UnknownColumn, UsageError."""
         if history_bytes < LEAST_BYTES:
             raise UsageError(f"history_bytes is at least {LEAST_BYTES}, not {history_bytes!r}")
         self._fields = Fields(fields)
         each = np.maximum(np.array(periods, np.float64), LEAST_PERIOD)
         distinct, paces = np.unique(each, return_inverse=True)
-        self._paces: Positions = np.asarray(paces, np.int64).reshape(len(GROUP_NAMES))
+        self._paces: Positions = np.asarray(paces, np.int64).reshape(len(COLUMN_NAMES))
         self._room = Room(history_bytes, (FIGURES, VALUES), distinct.tolist())
         self._guests: dict[str, Guest] = {}
         self._last: Snapshot | None = None
@@ -270,20 +269,20 @@ def _gather(
     records = np.repeat(np.array(list(there.values()), np.int64), counts)
     none = np.empty((0, LANES), np.int64)
     tracks = np.concatenate([none[:, 0], *(piece.tracks for piece in pieces)])
-    groups = np.concatenate([none[:, 0], *(piece.groups for piece in pieces)])
-    columns = np.concatenate([none, *(piece.fields for piece in pieces)])
+    columns = np.concatenate([none[:, 0], *(piece.columns for piece in pieces)])
+    of_field = np.concatenate([none, *(piece.fields for piece in pieces)])
     places = np.concatenate([none, *(piece.places for piece in pieces)])
     used = places >= 0
     order = np.argsort(tracks)
     order = order[used[order].any(axis=1)]
     if kind == DERIVED:
         firsts = offsets(snapshot, fields.derived)
-        starts = firsts[columns, records[:, np.newaxis]] if len(firsts) else places
+        starts = firsts[of_field, records[:, np.newaxis]] if len(firsts) else places
     else:
         starts = snapshot.layout.starts[records][:, np.newaxis]
     sources = np.where(used, starts + places, -1)
     bits = (used << np.arange(LANES)).sum(axis=1).astype(np.uint8)
-    cells = records * len(GROUP_NAMES) + groups
+    cells = records * len(COLUMN_NAMES) + columns
     return _Gather(tracks[order], records[order], cells[order], sources[order], bits[order])
 
 

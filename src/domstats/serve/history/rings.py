@@ -122,6 +122,27 @@ class Ring:
         points["there"] |= values["there"]
         self.values[heads, rows] = points
 
+    def fill(self, row: int, times: Times, values: Points, step: float) -> None:
+        """Have these points in a track that has none, ascending; those of one step of so many seconds are one.
+
+        Plain values are the last of them, which may lack one that an earlier one had.
+        """
+        steps = np.floor(times / step).astype(np.int64)
+        begins = np.flatnonzero(np.diff(steps, prepend=-1))[-self.points :]
+        if not len(begins):
+            return
+        ends, length = np.append(begins[1:], len(times)) - 1, len(begins)
+        self.times[:length, row] = times[ends]
+        if self.values.dtype == np.float32:
+            known = ~np.isnan(values)
+            sums = np.add.reduceat(np.where(known, values, 0).astype(np.float64), begins)
+            counts = np.add.reduceat(known, begins, dtype=np.int64)
+            self.values[:length, row] = np.where(counts, sums / np.maximum(counts, 1), np.nan)
+            self.counts[row] = counts[-1]
+        else:
+            self.values[:length, row] = values[ends]
+        self.heads[row], self.lengths[row], self.steps[row] = length - 1, length, int(times[-1] // self.step)
+
     def read(self, row: int) -> tuple[Times, Points]:
         """The points of a track, the oldest first."""
         length = int(self.lengths[row])
@@ -190,6 +211,14 @@ class Block:
         earlier, combined = self.rings[1].read(row)
         before = earlier < times[0]
         return np.concatenate((earlier[before], times)), np.concatenate((combined[before], values))
+
+    def fill(self, row: int, times: Times, values: Points) -> None:
+        """Have these points in a track that has none, ascending; where they are too many, fewer."""
+        for ring in self.rings:
+            step = ring.step
+            if ring is self.rings[-1] and len(times):
+                step = max(step, (times[-1] - times[0]) / (ring.points - 1))
+            ring.fill(row, times, values, step)
 
     def remade(self, rings: Geometry) -> Block:
         """The same tracks and points in other rings."""

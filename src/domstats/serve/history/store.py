@@ -6,7 +6,7 @@ made anew with fewer points. Where there is room again, the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,19 @@ class Store:
     def blank(self, track: int, lane: int) -> None:
         """A lane of a track is nowhere known: another series begins in it."""
         self._block(track).blank(track % TRACKS, lane)
+
+    def copy(self, origin: int, track: int, lanes: Mapping[int, int]) -> None:
+        """The points of another track, in one that has none; `lanes`: which lane is which of the other's."""
+        times, values = self.read(origin)
+        copied = self.nothing.repeat(len(times), axis=0)
+        for lane, old in lanes.items():
+            if self.kind is VALUES:
+                copied["bits"][:, lane] = values["bits"][:, old]
+                copied["there"] |= (values["there"] >> old & 1) << np.uint8(lane)
+            else:
+                copied[:, lane] = values[:, old]
+        self._block(track).fill(track % TRACKS, times, copied)
+        self.last[track], self._lapsed[track] = self.last[origin], self._lapsed[origin]
 
     def remake_one(self) -> bool:
         """Make a block anew that is coarser or finer than it should be; whether there was one, and room to do it."""

@@ -9,11 +9,12 @@ workers     the threads that render, and what they have rendered
 query       reading a request's parameters
 negotiation which of several forms a client wants
 metrics     /metrics
+sending     sending long answers
 stats       /v1/stats, /v1/stats/DOMAIN, /v1/fields
 stream      /v1/stream
-remembered  /v1/history
 channel     what a stream says, worked out once for all who want the same
 rows        a domain's row in it
+history     /v1/history
 files       the page
 tally       what has been answered, counted
 access      where that is counted, and told to the log

@@ -20,9 +20,10 @@ LINE_MAX = 8190
 """Bytes of a request's first line."""
 HEADER_MAX, HEADERS_MAX = 8190, 64
 """Bytes of a header, and how many there may be."""
+_WHY = b'{"error":"too many clients are here"}\n'
 _BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 34\r\n"
-    b'Connection: close\r\nRetry-After: 5\r\n\r\n{"error":"too many clients are here"}'
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    b"Connection: close\r\nRetry-After: 5\r\n\r\n%b" % (len(_WHY), _WHY)
 )
 _LINGERING = 1.0
 """Seconds to wait for a body that nobody reads."""

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from domstats.errors import MissingExtra, UnknownDomain, UsageError
+from domstats.errors import MissingExtra, Overloaded, UnknownDomain, UsageError
 from domstats.formats.document import as_json
 from domstats.formats.text import escape
 from domstats.serve.http.options import HttpOptions
@@ -105,6 +105,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return refusal(404, f"{error}; /v1/stats lists the domains")
     except MissingExtra as error:
         return refusal(406, str(error))
+    except Overloaded as error:
+        return refusal(503, str(error), {"Retry-After": "1"})
     except UsageError as error:
         return refusal(400, str(error))
     except web.HTTPException as error:

@@ -22,6 +22,7 @@ from domstats.serve.freshness import AGES
 from domstats.serve.http.latest import Latest, Numbered
 from domstats.serve.http.negotiation import best_type, takes_gzip
 from domstats.serve.http.query import Query
+from domstats.serve.http.sending import send
 from domstats.serve.http.workers import Renderings
 
 PARAMETERS = (
@@ -74,7 +75,7 @@ class Metrics:
             headers["Content-Encoding"] = "gzip"
             what = (form.__name__, chosen, "gzip")
             body = await self._renderings.get(numbered.number, what, lambda: compressed(body))
-        return web.Response(body=body, headers=headers)
+        return await send(request, body, headers)
 
     async def _text(self, numbered: Numbered, form: ModuleType, chosen: MetricsOptions) -> bytes:
         if chosen.max_age is None:

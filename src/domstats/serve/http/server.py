@@ -17,15 +17,16 @@ from domstats.collector.collector import Collector
 from domstats.errors import ConnectError, UsageError
 from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
 from domstats.formats.metrics.service import Service
+from domstats.serve.history.following import follow, history_of
 from domstats.serve.history.history import History
 from domstats.serve.http.connection import Connection
 from domstats.serve.http.files import Page, read_files
 from domstats.serve.http.guard import Guard, Handler, prepare
 from domstats.serve.http.health import Health
+from domstats.serve.http.history import Remembered
 from domstats.serve.http.latest import Latest
 from domstats.serve.http.metrics import Metrics
 from domstats.serve.http.options import Address, HttpOptions
-from domstats.serve.http.remembered import Remembered
 from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
 from domstats.serve.http.tally import Tally
@@ -58,12 +59,16 @@ class HttpServer:
     ) -> None:
         """`max_age`: seconds that a value is served for, where the form it is served in has no place for its age; by
         default twice the period of the slowest groups. `metrics`: what /metrics shows when a request does not say.
-        `history`: what /v1/history knows. `sockets`: where to listen, instead of at the options' addresses; they are
-        closed at the end. `tally`: counts what is answered. `service`: what /metrics says of the process.
+        `history`: one that somebody else has follow the collector, instead of one by the options. `sockets`: where to
+        listen, instead of at the options' addresses; they are closed at the end. `tally`: counts what is answered.
+        `service`: what /metrics says of the process. Raises UsageError.
         """
         self._collector, self._options, self._max_age = collector, options, max_age
-        self._metrics, self._history, self._service = metrics, history, service
+        self._metrics, self._service = metrics, service
         self._sockets, self.tally = sockets, tally or Tally()
+        self.history = _history(collector, options) if history is None else history
+        """Of the domains; None where none is kept."""
+        self._follows = history is None and self.history is not None
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -142,6 +147,8 @@ class HttpServer:
         for sock in self._sockets or ():
             self._servers.append(await self._serve(tls, sock=sock))
         self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
+        if self._follows and self.history is not None:
+            self._tasks.append(asyncio.create_task(follow(self.history, self._collector)))
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
@@ -152,7 +159,8 @@ class HttpServer:
         stats = Stats(self._collector, latest, of_stats, self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
-        return {
+        remembered = {} if self.history is None else {"/v1/history": Remembered(self.history).answer}
+        return remembered | {
             "/": page.index,
             "/page/{name}": page.file,
             "/metrics": scraped.answer,
@@ -160,7 +168,6 @@ class HttpServer:
             "/v1/stats/{domain:.+}": stats.one,
             "/v1/fields": fields,
             "/v1/stream": streams.answer,
-            "/v1/history": Remembered(self._history).answer,
             "/healthz": health.alive,
             "/readyz": health.ready,
         }
@@ -206,6 +213,12 @@ class HttpServer:
             await asyncio.sleep(_LOOKING_AFTER)
             for connection in list(self._connections):
                 connection.look_after(now())
+
+
+def _history(collector: Collector, options: HttpOptions) -> History | None:
+    if not options.history_bytes:
+        return None
+    return history_of(collector, options.history_fields, history_bytes=options.history_bytes)
 
 
 def _make_room(connections: int) -> None:

@@ -29,6 +29,7 @@ from domstats.serve.http.latest import Latest, Numbered
 from domstats.serve.http.metrics import GZIP_LEAST, compressed, cost_now, served_age
 from domstats.serve.http.negotiation import takes_gzip
 from domstats.serve.http.query import Query
+from domstats.serve.http.sending import send
 from domstats.serve.http.workers import Renderings
 
 _OF_VALUES = ("format", "group", "key", "table", "columns", "sort", "top", "max_age")
@@ -118,7 +119,7 @@ class Stats:
             etag += _ZIPPED
             headers["Content-Encoding"] = "gzip"
             body = await self._renderings.get(numbered.number, (asked, "gzip"), lambda: compressed(body))
-        return web.Response(body=body, headers=headers | {"ETag": f'"{etag}"'})
+        return await send(request, body, headers | {"ETag": f'"{etag}"'})
 
     def _rendering(self, numbered: Numbered, asked: _Asked) -> Callable[[], bytes]:
         cost = cost_now(self._collector)

@@ -15,6 +15,7 @@ from domstats.serve.http.guard import refusal
 from domstats.serve.http.latest import Latest
 from domstats.serve.http.query import Query
 from domstats.serve.http.rows import ColumnReader, KeyReader
+from domstats.serve.http.sending import write
 from domstats.serve.http.workers import Worker
 
 RATE = 1.0
@@ -128,7 +129,7 @@ async def _send(channel: Channel, response: web.StreamResponse, last: int | None
     while True:
         last, event = await channel.after(last)
         sent = now()
-        await response.write(event)
+        await write(response, event)
         await asyncio.sleep(sent + rate - now())
 
 

@@ -11,10 +11,15 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from domstats.errors import Overloaded
+
 T = TypeVar("T")
 
 BYTES_KEPT = 128 << 20
 """Bytes of rendered answers that are kept, beside the one that was rendered last."""
+
+WAITING_MAX = 64
+"""Answers that may wait to be rendered."""
 
 
 class Worker:
@@ -40,21 +45,33 @@ class Renderings:
         self._number = -1
         self._tasks: OrderedDict[Hashable, asyncio.Task[bytes]] = OrderedDict()
         """By what was asked for; the one that was last asked for comes last."""
+        self._waiting = 0
+        """How many are not done yet, those of earlier snapshots included."""
         self.made = 0
         """How many have been rendered."""
 
     async def get(self, number: int, what: Hashable, make: Callable[[], bytes]) -> bytes:
-        """What `make` gives for the snapshot of that number; it is called in the worker's thread, once."""
+        """What `make` gives for the snapshot of that number; it is called in the worker's thread, once.
+
+        Raises Overloaded, and what `make` raises.
+        """
         if number != self._number:
             self._number = number
             self._tasks.clear()
         task = self._tasks.get(what)
         if task is None:
+            if self._waiting >= WAITING_MAX:
+                raise Overloaded(f"{WAITING_MAX} other answers are being made: ask again in a while")
             self.made += 1
+            self._waiting += 1
             task = self._tasks[what] = asyncio.create_task(self._worker.run(make))
-            task.add_done_callback(lambda _: self._forget_some())
+            task.add_done_callback(self._done)
         self._tasks.move_to_end(what)
         return await asyncio.shield(task)
+
+    def _done(self, _task: asyncio.Task[bytes]) -> None:
+        self._waiting -= 1
+        self._forget_some()
 
     def _forget_some(self) -> None:
         """Keep what fits, and no errors."""

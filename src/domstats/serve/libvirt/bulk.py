@@ -18,7 +18,7 @@ from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
 from domstats.model.merge import ALL_GROUPS, Merger, Part
 from domstats.model.record import Record
-from domstats.model.sampling import Status
+from domstats.model.sampling import OVERLAID, Status
 from domstats.model.snapshot import Snapshot
 from domstats.serve.freshness import PATIENCE, Freshness
 from domstats.serve.libvirt.behind import Behind
@@ -51,7 +51,7 @@ class _Choice:
     positions: tuple[int, ...] | None
     """Of the records, in the order of the reply; None for all that are there."""
     groups: int
-    """Bits by index into GROUP_NAMES."""
+    """Bits by index into COLUMN_NAMES."""
     backing: Snapshot | None
     """Where disks come from, with the images they are based on."""
 
@@ -143,10 +143,11 @@ class Bulk:
 
 
 def _groups(stats: int) -> int:
-    """The groups a call asks for, as bits by index into GROUP_NAMES."""
+    """The groups a call asks for, as bits by index into COLUMN_NAMES: whoever gave their values."""
     if not stats:
         return ALL_GROUPS
-    return stats & _KNOWN | (_OTHER_BIT if stats & ~_KNOWN else 0)
+    groups = stats & _KNOWN | (_OTHER_BIT if stats & ~_KNOWN else 0)
+    return groups | groups << OVERLAID
 
 
 def _parts(snapshot: Snapshot, position: int, choice: _Choice) -> list[Part]:

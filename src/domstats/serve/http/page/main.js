@@ -84,9 +84,9 @@ function happened(event, take) {
 function theme(next) {
   if (next === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = next;
-  localStorage.setItem("domstats.theme", next);
   told(next);
   panel.recolour();
+  localStorage.setItem("domstats.theme", next);
 }
 
 function told(theme) {

@@ -33,7 +33,7 @@ export class Panel {
     this.history = new History(guest.uuid);
     this.box.hidden = false;
     this.box.scrollTop = 0;
-    this.show(guests, Object.fromEntries(guest.values));
+    this.show(guests);
     this.#load();
   }
 
