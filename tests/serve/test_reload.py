@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -233,3 +236,45 @@ async def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_it_is_alive_while_snapshots_come(tmp_path: Path) -> None:
+    async with served(tmp_path) as trial:
+        assert trial.service.is_alive
+        trial.service.seen -= 3600.0
+        assert not trial.service.is_alive
+        async with asyncio.timeout(PATIENCE):
+            async for _ in trial.service.collector:
+                if trial.service.is_alive:
+                    break
+
+
+ENDING = """
+import asyncio, signal
+from domstats.serve.process import end_soon
+
+async def main():
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end_soon, ended)
+    print("up", flush=True)
+    await ended.wait()
+    print("ending", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_the_second_signal_ends_it_at_once(second: signal.Signals) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENDING, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        assert await process.stdout.readline() == b"up\n"
+        process.terminate()
+        assert await process.stdout.readline() == b"ending\n"
+        process.send_signal(second)
+        assert await process.wait() == -second

@@ -41,7 +41,7 @@ async def serve(
     ended, changed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _end, ended)
+        loop.add_signal_handler(number, end_soon, ended)
     loop.add_signal_handler(signal.SIGHUP, changed.set)
     notify = Notify(environment)
     service = Service(chosen, listeners, time.time())
@@ -58,7 +58,7 @@ async def serve(
         notify.tell("STOPPING=1")
 
 
-def _end(ended: asyncio.Event) -> None:
+def end_soon(ended: asyncio.Event) -> None:
     """Whoever does not want to wait for the end has the kernel end the process."""
     ended.set()
     for number in (signal.SIGTERM, signal.SIGINT):
