@@ -63,6 +63,8 @@ class HttpServer:
         listen, instead of at the options' addresses; they are closed at the end. `tally`: counts what is answered.
         `service`: what /metrics says of the process. Raises UsageError.
         """
+        if sockets is None and not options.listen:
+            raise UsageError("there is no address to listen at")
         self._collector, self._options, self._max_age = collector, options, max_age
         self._metrics, self._service = metrics, service
         self._sockets, self.tally = sockets, tally or Tally()
@@ -116,6 +118,8 @@ class HttpServer:
         """Take no more clients, and close those there are; safe to call twice."""
         for server in self._servers:
             server.close()
+        for sock in self._sockets or ():
+            sock.close()  # of those that were not reached yet, too
         if self._streams is not None:
             self._streams.close()
         for task in self._tasks:
