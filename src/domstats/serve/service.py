@@ -243,7 +243,8 @@ class Service:
         if running.collecting is not before.collecting:
             await stop(_Closing(before.collecting))
         self._listeners.close_others(_addresses(running.chosen), _path(running.chosen))
-        self._tell_where()
+        if (_addresses(before.chosen), _path(before.chosen)) != (_addresses(running.chosen), _path(running.chosen)):
+            self._tell_where()
 
     def _completed(self, chosen: Settings) -> Settings:
         return completed(chosen, self._listeners.passes_http, self._listeners.passes_libvirt)
