@@ -46,6 +46,8 @@ def test_make_targets_in_the_text_exist() -> None:
 
 
 def test_the_reference_is_current() -> None:
-    pages: dict[str, str] = runpy.run_path(str(ROOT / "tools" / "reference.py"))["pages"]()
+    tool = runpy.run_path(str(ROOT / "tools" / "reference.py"))
+    pages: dict[str, str] = tool["pages"]()
     written = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md")}
     assert written == pages, "run tools/reference.py"
+    assert (ROOT / "share" / "domstats.toml").read_text(encoding="utf-8") == tool["example"](), "run tools/reference.py"

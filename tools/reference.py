@@ -1,16 +1,20 @@
-"""Write docs/reference from the code: the command, the tables' columns, the fields, the metrics, the errors.
+"""Write docs/reference from the code: the command, the configuration, the tables' columns, the fields, the metrics, the
+errors; and share/domstats.toml, a configuration with every option.
 
-`python tools/reference.py` writes the pages; tests/test_docs.py fails when they are not current.
+`python tools/reference.py` writes them; tests/test_docs.py fails when they are not current.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from domstats import errors
 from domstats.catalog.fields import FIELDS, Field
@@ -18,17 +22,20 @@ from domstats.catalog.groups import GROUPS
 from domstats.cli import VERBS, group
 from domstats.cli.console import EXIT_CODES
 from domstats.formats.columns import column_field
-from domstats.formats.metrics import host, plan
+from domstats.formats.metrics import host, plan, service
 from domstats.formats.metrics.families import UNKNOWN, entity_label, info_family, metric_of
 from domstats.formats.named import COLUMNS
+from domstats.serve.config import SECTIONS, Section
 
 PAGES = Path(__file__).parent.parent / "docs" / "reference"
+EXAMPLE = Path(__file__).parent.parent / "share" / "domstats.toml"
 
 
 def pages() -> dict[str, str]:
     """Name and text of each page."""
     return {
         "command.md": _command(),
+        "configuration.md": _configuration(),
         "columns.md": _columns(),
         "fields.md": _fields(),
         "errors.md": _errors(),
@@ -68,6 +75,92 @@ def _command() -> str:
             lines += ["", f"Also understood, as virsh writes them: {', '.join(hidden)}."]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+EXAMPLES: dict[str, object] = {
+    "host.uri": "qemu:///system",
+    "host.groups": ["state", "cpu", "block"],
+    "host.domains": ["web-*"],
+    "host.plan": {"kernel": 1, "block": 60},
+    "http.listen": ["127.0.0.1:9177"],
+    "http.certificate": "tls/domstats.pem",
+    "http.key": "tls/domstats.key",
+    "http.token_file": "token",
+    "http.hosts": ["stats.example.org"],
+    "libvirt_socket.path": "/run/domstats/libvirt-sock",
+    "libvirt_socket.group": "libvirt",
+    "libvirt_socket.max_age": 30.0,
+    "history.fields": ["cpu", "steal", "mem", "block.<i>.read", "balloon.rss"],
+    "metrics.groups": ["state", "cpu", "block"],
+    "metrics.labels": ["nova"],
+    "metrics.label": ["team=https://example.org/inventory:owner/team"],
+    "metrics.fields": ["block.<i>.rd.*"],
+    "metrics.max_age": 30.0,
+    "metrics.max_series": 200_000,
+}
+"""What the example says of the options whose default says nothing."""
+LEFT_OUT = ("libvirt_socket",)
+"""The sections that are a comment in the example, for what is served by being there."""
+
+
+def _options(section: type[Section]) -> list[tuple[str, object, str]]:
+    """Name, default and meaning of each option of a section; the meaning is the text below it in the code."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(section)}
+    defaults |= {
+        field.name: field.default_factory()
+        for field in msgspec.structs.fields(section)
+        if field.default_factory is not msgspec.NODEFAULT
+    }
+    (body,) = ast.parse(inspect.getsource(section)).body
+    assert isinstance(body, ast.ClassDef)
+    found = []
+    for field, text in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            assert isinstance(text, ast.Expr)
+            meaning = " ".join(ast.literal_eval(text.value).split())
+            found.append((field.target.id, defaults[field.target.id], meaning))
+    return found
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + " }"
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _configuration() -> str:
+    lines = [
+        "# The configuration",
+        "",
+        "What `domstats serve --config FILE` reads: TOML, a table for each section. Every option may be left out. A",
+        "path that is not absolute starts at the file's own folder. [How a service lives](../service.md);",
+        "`share/domstats/domstats.toml` of the installed package has every option, with an example.",
+        "",
+    ]
+    for name, section in SECTIONS.items():
+        lines += [f"## [{name}]", "", inspect.cleandoc(section.__doc__ or ""), ""]
+        lines += ["| option | default | meaning |", "|---|---|---|"]
+        for option, default, meaning in _options(section):
+            told = "" if default is None or default in ((), {}) else f"`{_toml(default)}`"
+            lines.append(f"| `{option}` | {told} | {_cell(meaning)} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def example() -> str:
+    """A configuration in which every option stands, most of them as a comment that says what it is by default."""
+    lines = ["# The configuration of `domstats serve --config FILE`. A line that begins with #, and no space, is an"]
+    lines += ["# option: take the # away to set it. `domstats serve --config FILE --check` says whether all is well."]
+    for name, section in SECTIONS.items():
+        lines += ["", *_comment(section.__doc__ or ""), f"#[{name}]" if name in LEFT_OUT else f"[{name}]"]
+        for option, default, meaning in _options(section):
+            value = EXAMPLES.get(f"{name}.{option}", default)
+            lines += ["", *_comment(meaning), f"#{option} = {_toml(value)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 120, initial_indent="# ", subsequent_indent="# ")
 
 
 def _columns() -> str:
@@ -121,6 +214,9 @@ _OWN_LABELS = {
     host.BUILD: ("version",),
     host.DROPPED: ("group",),
     host.GROUP_SECONDS: ("group",),
+    service.DOMAINS: ("status",),
+    service.REQUESTS: ("kind", "code"),
+    service.RELOADS: ("result",),
     UNKNOWN: ("domain", "key"),
 }
 
@@ -140,6 +236,12 @@ def _metrics() -> str:
     lines += [
         _metric_row(family.sample, _OWN_LABELS.get(family, ()), family.type, family.help)
         for family in dict.fromkeys((*_OWN_LABELS, *host.FAMILIES))
+        if family not in service.FAMILIES
+    ]
+    lines += ["", "## Of a service", "", "Only in the answers of `domstats serve`, beside those of the collector.", ""]
+    lines += ["| metric | labels | type | meaning |", "|---|---|---|---|"]
+    lines += [
+        _metric_row(family.sample, _OWN_LABELS.get(family, ()), family.type, family.help) for family in service.FAMILIES
     ]
     for each in GROUPS:
         lines += ["", f"## {each.name}", "", "| metric | labels | type | key | meaning |", "|---|---|---|---|---|"]
@@ -192,3 +294,4 @@ if __name__ == "__main__":
     PAGES.mkdir(exist_ok=True)
     for page, text in pages().items():
         (PAGES / page).write_text(text, encoding="utf-8")
+    EXAMPLE.write_text(example(), encoding="utf-8")

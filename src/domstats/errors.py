@@ -10,6 +10,7 @@ DomstatsError
 │   ├── NotACounter          (also a TypeError) a rate was asked of something that is no counter
 │   ├── BadUri               (also a ValueError)
 │   ├── BadDocument          (also a ValueError) a document that cannot be read
+│   ├── ConfigError          (also a ValueError) a configuration that says what makes no sense
 │   └── MissingExtra         (also an ImportError) a package that is not installed
 ├── NoRate                   (also a LookupError) there is no rate, and `reason` says why
 ├── ConnectError             the surroundings': nothing could be reached
@@ -131,6 +132,21 @@ class BadDocument(UsageError, ValueError):
 
     def __str__(self) -> str:
         return f"not {self.form} as domstats writes it: {self.why}" + (f", at {self.where}" if self.where else "")
+
+
+class ConfigError(UsageError, ValueError):
+    """A configuration that says what makes no sense.
+
+    `file` is where it stands, `path` the place in it (`$.http.listen[0]`; empty for the whole), `why` the fault and
+    what would be right.
+    """
+
+    def __init__(self, file: str, path: str, why: str) -> None:
+        super().__init__(file, path, why)
+        self.file, self.path, self.why = file, path, why
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.path + ': ' if self.path else ''}{self.why}"
 
 
 class MissingExtra(UsageError, ImportError):

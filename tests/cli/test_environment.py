@@ -77,7 +77,7 @@ def test_a_new_one(machine: Machine, directory: Path) -> None:
     assert machine.log("apt") == []
     assert [line.split("--quiet ")[1] for line in machine.log("pip") if "install" in line] == [
         "install --upgrade pip>=25.1",
-        "install --editable . --group dev",
+        "install --editable .[http] --group dev",
     ]
 
 
@@ -91,7 +91,7 @@ def test_after_a_failure_the_next_run_finishes(machine: Machine, directory: Path
     (machine.root / "ensurepip").touch()
     (directory / "kept").touch()
     assert machine.run(directory).returncode == 0
-    assert machine.log("pip")[-1].endswith("install --editable .")
+    assert machine.log("pip")[-1].endswith("install --editable .[http]")
     assert (directory / "kept").exists()
 
 
@@ -99,7 +99,7 @@ def test_what_is_missing_is_installed(machine: Machine, directory: Path) -> None
     machine.provide(f'[ "$1" != install ] || touch {machine.root}/ensurepip')
     assert machine.run(directory).returncode == 0
     assert [line.split()[0] for line in machine.log("apt")] == ["update", "install"]
-    assert machine.log("pip")[-1].endswith("install --editable .")
+    assert machine.log("pip")[-1].endswith("install --editable .[http]")
 
 
 def test_one_that_works_is_used_as_it_is(machine: Machine, directory: Path) -> None:

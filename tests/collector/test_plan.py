@@ -72,3 +72,20 @@ def test_the_seconds_of_each_group() -> None:
     seconds = by_group(2.0, {cpu: 5.0, rest: 15.0})
     expected = [2.0 if FREE >> index & 1 else 5.0 if index == 1 else 15.0 for index in range(len(GROUP_NAMES))]
     assert np.array_equal(seconds, expected)
+
+
+@pytest.mark.parametrize(
+    ("groups", "periods", "goes_on"),
+    [
+        (0, {"block": 30}, True),
+        (0, {"block": 60}, True),
+        (0, {"block": 60, "state": 1}, True),
+        (0, {"block": 30, "kernel": 5}, True),
+        (0, {"block": 20}, False),
+        (0, {}, False),
+        (0, {"block": 30, "cpu": 30}, False),
+        (0b100111, {"block": 30}, False),
+    ],
+)
+def test_which_plan_can_follow(groups: int, periods: dict[str, float], goes_on: bool) -> None:
+    assert make_plan(groups, periods).can_follow(make_plan(0, {"block": 30})) == goes_on

@@ -323,9 +323,14 @@ class TestWhereItListens:
                 async with serving.client.get(f"{url}/healthz") as answer:
                     assert answer.status == 200
 
+    async def test_nowhere(self) -> None:
+        with pytest.raises(UsageError, match="there is no address to listen at"):
+            async with http_serving("sim:///?domains=1", listen=()):
+                pass
+
     @pytest.mark.parametrize(
         "options",
-        [{"listen": ()}, {"key": Path("key")}, {"max_connections": 0}, {"idle_seconds": 0}, {"gone_seconds": -1.0}],
+        [{"key": Path("key")}, {"max_connections": 0}, {"idle_seconds": 0}, {"gone_seconds": -1.0}],
     )
     def test_options_that_make_no_sense(self, options: dict[str, Any]) -> None:
         with pytest.raises(UsageError):

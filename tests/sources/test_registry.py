@@ -7,7 +7,7 @@ import pytest
 from domstats.errors import BadUri
 from domstats.sources.kernel.source import KernelSource
 from domstats.sources.libvirt.source import LibvirtSource
-from domstats.sources.registry import open_kernel, open_source
+from domstats.sources.registry import check_uri, open_kernel, open_source
 
 SIM, OTHER = "sim:///?domains=3", "sim:///?domains=4"
 OPENING = 10.0
@@ -59,3 +59,16 @@ async def test_the_kernel_knows_the_guests_of_a_qemu_driver(uri: str) -> None:
 @pytest.mark.parametrize("uri", [SIM, "kernel:///", "test+unix:///default", "vz:///system"])
 def test_of_others_it_knows_nothing(uri: str) -> None:
     assert open_kernel(uri) is None
+
+
+@pytest.mark.parametrize(
+    "uri", [SIM, "kernel:///", "qemu:///system", "qemu+unix:///system?socket=/none", "test:///default"]
+)
+def test_a_good_uri_is_not_opened(uri: str) -> None:
+    check_uri(uri, {})
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "", "xen:///system", "sim:///?domains=x", "kernel:///?x=1", "qemu:///x"])
+def test_a_bad_uri(uri: str) -> None:
+    with pytest.raises(BadUri):
+        check_uri(uri, {})

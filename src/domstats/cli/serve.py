@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from domstats.cli.console import Exit, say
+from domstats.cli.console import Exit, put
 from domstats.cli.options import finite, host_option
-from domstats.errors import UsageError
+from domstats.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from domstats.collector.collector import Collector
-    from domstats.serve.http.options import HttpOptions
-    from domstats.serve.http.server import HttpServer
-    from domstats.serve.life import Part
-    from domstats.serve.sockets import Listening
-
-DEADLINE = 10.0
-"""Seconds that connecting may take, and that a sample may be late before its record is stale."""
-_OCTAL = 8
-_MODE_MAX = 0o777
-
-
-@dataclass(frozen=True, slots=True)
-class _Serving:
-    """What is to be served, and how."""
-
-    uri: str | None
-    path: Path | None
-    mode: int
-    group: str | None
-    max_age: float | None
-    max_clients: int
-    http: HttpOptions | None
-
-
-class _Mode(click.ParamType[int]):
-    """The permissions of a file, in octal digits."""
-
-    name = "mode"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        digits = str(value)
-        if not digits or digits.strip("01234567") or len(digits) > 4 or int(digits, _OCTAL) > _MODE_MAX:
-            self.fail(f"{value!r} is no mode such as 0660", param, ctx)
-        return int(digits, _OCTAL)
+    from domstats.serve.config import Config
+    from domstats.serve.listeners import Listeners
+    from domstats.serve.settings import LogSettings, Settings
 
 
 @click.command("serve")
@@ -88,7 +53,7 @@ class _Mode(click.ParamType[int]):
     help="Where libvirt's clients connect: virsh -c 'qemu+unix:///system?socket=PATH'. A socket that systemd passes is "
     "served as well.",
 )
-@click.option("--mode", type=_Mode(), default="0660", show_default=True, help="The socket's permissions.")
+@click.option("--mode", metavar="MODE", help="The socket's permissions; by default 0660.")
 @click.option("--group", metavar="NAME", help="The socket's group.")
 @click.option(
     "--max-age",
@@ -99,115 +64,93 @@ class _Mode(click.ParamType[int]):
 )
 @click.option(
     "--max-clients",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
+    type=click.IntRange(min=1, max=1_000_000),
     metavar="N",
-    help="Turn away whoever comes when there are so many clients.",
+    help="Turn away libvirt's clients that come when there are so many; by default 1000.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Say who connects.")
-def command(
-    uri: str | None,
-    listen: tuple[str, ...],
-    token_file: Path | None,
-    certificate: Path | None,
-    key: Path | None,
-    path: Path | None,
-    mode: int,
-    group: str | None,
-    max_age: float | None,
-    max_clients: int,
-    verbose: bool,
-) -> int:
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What to serve, and how, in TOML (share/domstats/domstats.toml is an example); other options come before it. "
+    "SIGHUP has it read anew.",
+)
+@click.option("--check", is_flag=True, help="Say whether that can be served, and what it would be; begin nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Say who connects, and every request.")
+def command(file: Path | None, check: bool, **options: Any) -> int:
     """Serve what is known of a host, read-only: over HTTP, and to libvirt's own clients (virsh, ...).
 
     The host is asked by a plan, however many clients ask here; a guest that hangs holds up none of them. Ends with
     Ctrl-C, or SIGTERM.
     """
-    logging.basicConfig(format="domstats: %(message)s", level=logging.INFO if verbose else logging.WARNING)
-    http = _http_options(listen, token_file, certificate, key)
-    asyncio.run(_serve(_Serving(uri, path, mode, group, max_age, max_clients, http)))
+    from domstats.serve.listeners import Listeners
+    from domstats.serve.settings import completed
+    from domstats.serve.sockets import passed_sockets
+
+    listeners = Listeners(passed_sockets(os.environ))
+    try:
+        chosen = _read(file, options)
+        whole = completed(chosen, listeners.passes_http, listeners.passes_libvirt)
+    except UsageError as error:
+        raise click.UsageError(_said(error, file)) from None
+    if check:
+        from domstats.serve.summary import summary
+
+        put("".join(f"{line}\n" for line in summary(whole)).encode())
+        return Exit.COMPLETE
+    _serve(chosen, lambda: _read(file, options), listeners)
     return Exit.COMPLETE
 
 
-async def _serve(serving: _Serving) -> None:
-    from domstats.collecting import collect
-    from domstats.serve.life import live
-    from domstats.serve.sockets import passed_sockets
+def _serve(chosen: Settings, read: Callable[[], Settings], listeners: Listeners) -> None:
+    from domstats.serve.logs import set_log, start_log
+    from domstats.serve.process import serve
 
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    passed = passed_sockets(os.environ)
-    if not passed and serving.path is None and serving.http is None:
-        raise click.UsageError("there is nothing to serve: give --listen HOST:PORT, --libvirt-socket PATH, or both")
-    async with collect(serving.uri, deadline=DEADLINE) as collector:
-        await live(_parts(serving, collector, passed), _until(ended), _collecting(collector))
+    handler = start_log(sys.stderr, time.monotonic)
+
+    def log(how: LogSettings) -> None:
+        set_log(handler, how.level, as_json=how.json, clients=how.clients)
+
+    log(chosen.log)
+    asyncio.run(serve(chosen, read, listeners, os.environ, log))
 
 
-def _http_options(
-    listen: Sequence[str], token_file: Path | None, certificate: Path | None, key: Path | None
-) -> HttpOptions | None:
-    """What the HTTP server is told; None where there is to be none. Raises click.UsageError."""
-    if not listen:
-        if token_file or certificate or key:
-            raise click.UsageError("--token-file, --certificate and --key are for HTTP: give --listen HOST:PORT, too")
-        return None
-    from domstats.serve.http.options import HttpOptions, address, token_in
+def _read(file: Path | None, options: Mapping[str, Any]) -> Settings:
+    """What the file says, and before it the options. Raises UsageError and its kind ConfigError."""
+    from domstats.serve.config import Config, load
+    from domstats.serve.settings import settings
 
-    try:
-        token = None if token_file is None else token_in(token_file)
-        return HttpOptions(tuple(map(address, listen)), certificate, key, token)
-    except UsageError as error:
-        raise click.UsageError(str(error)) from None
+    config = Config() if file is None else load(file)
+    return settings(_with_options(config, options), str(file))
 
 
-def _parts(serving: _Serving, collector: Collector, passed: Sequence[Listening]) -> list[Part]:
-    """All that serves."""
-    parts: list[Part] = []
-    if passed or serving.path is not None:
-        parts.append(_libvirt(serving, collector, passed))
-    if serving.http is not None:
-        from domstats.serve.http import http_server
-
-        parts.append(_Announced(http_server(collector, serving.http, serving.max_age)))
-    return parts
+def _said(error: UsageError, file: Path | None) -> str:
+    """What is wrong; where there is no file it is an option, and nothing has a place in a file."""
+    return error.why if file is None and isinstance(error, ConfigError) else str(error)
 
 
-class _Announced:
-    """An HTTP server that says where it is."""
+def _with_options(config: Config, options: Mapping[str, Any]) -> Config:
+    """The configuration with what the command line says. Raises UsageError."""
+    from msgspec.structs import replace
 
-    def __init__(self, server: HttpServer) -> None:
-        self._server = server
-        self.stop = server.stop
+    from domstats.serve.config import HttpSection, LibvirtSection
 
-    async def start(self) -> None:
-        await self._server.start()
-        for url in self._server.urls:
-            say(f"listening at {url}")
-
-
-def _libvirt(serving: _Serving, collector: Collector, passed: Sequence[Listening]) -> Part:
-    """What serves libvirt's clients."""
-    from domstats.serve.libvirt.server import LibvirtServer
-    from domstats.serve.sockets import listen
-
-    def sockets() -> list[Listening]:
-        made = [] if serving.path is None else [listen(serving.path, serving.mode, serving.group)]
-        return [*passed, *made]
-
-    return LibvirtServer(collector, sockets, max_age=serving.max_age, max_clients=serving.max_clients)
+    http = _given(options, "listen", "token_file", "certificate", "key")
+    if http and config.http is None and "listen" not in http:
+        raise UsageError("--token-file, --certificate and --key are for HTTP: give --listen HOST:PORT, too")
+    libvirt = _given(options, "path", "mode", "group", "max_age", "max_clients")
+    changed: dict[str, Any] = {"host": replace(config.host, **_given(options, "uri"))}
+    changed["metrics"] = replace(config.metrics, **_given(options, "max_age"))
+    if http:
+        changed["http"] = replace(config.http or HttpSection(), **http)
+    if libvirt:
+        changed["libvirt_socket"] = replace(config.libvirt_socket or LibvirtSection(), **libvirt)
+    if options["verbose"]:
+        changed["log"] = replace(config.log, clients=True)
+    return replace(config, **changed)
 
 
-async def _until(ended: asyncio.Event) -> None:
-    """Wait for a signal."""
-    await ended.wait()
-
-
-async def _collecting(collector: Collector) -> None:
-    """Wait for ever, or until collecting fails by a defect; and say when the first values are there."""
-    told = False
-    async for snapshot in collector:
-        if not told and collector.swept:
-            told = True
-            say(f"{len(snapshot):,} domains of {collector.uri} are served")
+def _given(options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Those of the options that are there."""
+    return {name: options[name] for name in names if options[name] not in (None, ())}

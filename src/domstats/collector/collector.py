@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from domstats.collector.plan import Plan, by_group
 from domstats.collector.reach import OPENING, Reach
 from domstats.collector.round import GuestCall, Question, RollCall
 from domstats.collector.sweep import UNREACHED
-from domstats.errors import DomstatsError
+from domstats.errors import DomstatsError, UsageError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
 from domstats.model.snapshot import Snapshot
@@ -156,6 +157,14 @@ class Collector:
         await asyncio.wait([self._refreshing], timeout=seconds)
         if not self._closed:
             self._publish()
+
+    def replan(self, plan: Plan, deadline: float) -> None:
+        """Go on by another plan, and with another deadline, see __init__. Raises UsageError unless it `can_follow`."""
+        if not plan.can_follow(self.plan):
+            raise UsageError("a plan with other groups together, or with some more often, takes another collector")
+        paces = {pace.groups: pace for pace in plan.guests}
+        self.plan = replace(plan, guests=tuple(paces[pace.groups] for pace in self.plan.guests))
+        self._deadline = deadline
 
     async def ask(self, groups: int, flags: DomainFilter) -> Snapshot:
         """Ask once for what the plan does not have: these groups (bits) of all domains, in the way of these flags.
@@ -305,7 +314,7 @@ class Collector:
 
         The sweep after a fast one begins at once, so that no sample gets older than the period.
         """
-        call, pace = self._guests[number], self.plan.guests[number]
+        call = self._guests[number]
         now = asyncio.get_running_loop().time
         fast, spread = True, 0.0
         while True:
@@ -315,7 +324,8 @@ class Collector:
                 await self._try(partial(call.sweep, spread + SWEEP_MAX, spread=spread))
                 if fast:
                     self._publish()  # what is waited for most
-            period = self._periods[call.mask] = max(pace.period, call.cost / self.plan.share)
+            least = self.plan.guests[number].period
+            period = self._periods[call.mask] = max(least, call.cost / self.plan.share)
             spread = max(0.0, period - SLACK * call.cost)
             if fast and spread and not self._reach.lost:
                 fast = False

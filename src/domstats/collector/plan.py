@@ -51,6 +51,17 @@ class Plan:
         """Seconds from one snapshot to the next."""
         return min(self.free.period, *(pace.period for pace in self.guests)) if self.guests else self.free.period
 
+    def can_follow(self, before: Plan) -> bool:
+        """Whether a collector can go on with it after that one: the same groups are asked for together.
+
+        Those that need the guests must not be asked more often: a sweep under way is spread over all its period.
+        """
+        old = {pace.groups: pace.period for pace in before.guests}
+        new = {pace.groups: pace.period for pace in self.guests}
+        if self.free.groups != before.free.groups or new.keys() != old.keys():
+            return False
+        return all(new[groups] >= period for groups, period in old.items())
+
     @property
     def asked(self) -> int:
         """The bits of all known groups that are asked for."""

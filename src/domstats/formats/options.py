@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from domstats.collector.cost import Cost
     from domstats.formats.metrics.options import MetricsOptions
+    from domstats.formats.metrics.service import Service
     from domstats.model.snapshot import Snapshot
 
 
@@ -37,6 +38,8 @@ class Options:
     """What of the snapshot the metrics texts show, and with which labels; all that has a meaning when None."""
     cost: Cost | None = None
     """What collecting has cost, for the metrics texts."""
+    service: Service | None = None
+    """How the service is that serves the metrics texts."""
 
 
 NO_OPTIONS = Options()

@@ -21,30 +21,42 @@ class Part(Protocol):
         """Serve no more, and let go of everything."""
 
 
-async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None]) -> None:
+async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None], stopping: float = STOPPING) -> None:
     """Start the parts in their order and serve until the first of `ends` is over; raises what that, or a start, raises.
 
-    Whatever happens, the parts that were started are stopped, the last one first.
+    Whatever happens, the parts that were started are stopped, the last one first; `stopping`: seconds each may take.
     """
     waits = [asyncio.ensure_future(end) for end in ends]
     try:
         async with AsyncExitStack() as stack:
-            for part in parts:
-                await part.start()
-                stack.push_async_callback(_stop, part)
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in done:
-            wait.result()
+            starting = asyncio.ensure_future(_start(parts, stack, stopping))
+            try:
+                await asyncio.wait([starting, *waits], return_when=asyncio.FIRST_COMPLETED)
+                if starting.done():
+                    starting.result()
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                starting.cancel()
+                await asyncio.wait([starting])
+        for wait in waits:
+            if wait.done():
+                wait.result()
     finally:
         for wait in waits:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
 
 
-async def _stop(part: Part) -> None:
-    """Stop a part; one that takes too long is left, so that the others are stopped."""
+async def _start(parts: Sequence[Part], stack: AsyncExitStack, stopping: float) -> None:
+    for part in parts:
+        await part.start()
+        stack.push_async_callback(stop, part, stopping)
+
+
+async def stop(part: Part, seconds: float = STOPPING) -> None:
+    """Stop a part; one that takes longer than that is left, so that the others are stopped."""
     task = asyncio.ensure_future(part.stop())
-    await asyncio.wait([task], timeout=STOPPING)
+    await asyncio.wait([task], timeout=seconds)
     if task.done():
         task.result()
     else:

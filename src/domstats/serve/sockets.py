@@ -24,11 +24,23 @@ _NOBODY_ELSE = 0o177
 class Listening:
     """A socket somebody may connect to."""
 
-    def __init__(self, sock: socket.socket, path: Path | None = None) -> None:
-        """`path`: where it was made, if it is to be removed at the end."""
-        self.sock = sock
+    def __init__(self, sock: socket.socket, path: Path | None = None, name: str = "") -> None:
+        """`path`: where it was made, if it is to be removed at the end. `name`: what systemd calls it."""
+        self.sock, self.name = sock, name
         self._path = path
         self._identity = _identity(path) if path is not None else None
+
+    def permit(self, mode: int, group: str | None) -> None:
+        """Give the socket's file mode and group, if it was made here. Raises UsageError, ConnectError."""
+        owner = _group_number(group)
+        if self._path is None or _identity(self._path) != self._identity:
+            return
+        try:
+            if owner is not None:
+                os.chown(self._path, -1, owner)
+            self._path.chmod(mode)
+        except OSError as error:
+            raise ConnectError(f"cannot change {self._path}: {error.strerror or error}", (str(self._path),)) from error
 
     def remove(self) -> None:
         """Remove the socket's file, if it was made here and is not another by now."""
@@ -69,12 +81,14 @@ def passed_sockets(environment: Mapping[str, str]) -> list[Listening]:
     number = environment.get("LISTEN_FDS", "")
     if not (number.isascii() and number.isdigit() and len(number) <= 4):
         return []
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
     passed = []
-    for descriptor in range(FIRST_PASSED, FIRST_PASSED + int(number)):
+    for position in range(int(number)):
+        descriptor = FIRST_PASSED + position
         os.set_inheritable(descriptor, False)
         sock = socket.socket(fileno=descriptor)
         sock.setblocking(False)
-        passed.append(Listening(sock))
+        passed.append(Listening(sock, name=names[position] if position < len(names) else ""))
     return passed
 
 

@@ -42,8 +42,25 @@ def blamed(error: BadUri, variable: str | None) -> BadUri:
     return BadUri(error.uri, f"{error.why} (the URI is that of the environment variable {variable})")
 
 
+def check_uri(uri: str, environment: Mapping[str, str]) -> None:
+    """See that a URI names a source, without opening it. Raises BadUri."""
+    scheme = _scheme(uri)
+    if scheme == "sim":
+        from domstats.sources.sim.uri import parse as parse_sim
+
+        parse_sim(uri)
+    elif scheme == "kernel":
+        from domstats.sources.kernel.uri import parse as parse_kernel
+
+        parse_kernel(uri)
+    else:
+        from domstats.sources.libvirt.uri import parse
+
+        parse(uri, environment)
+
+
 async def _open(uri: str, environment: Mapping[str, str], deadline: float) -> Source:
-    scheme = uri.partition(":")[0]
+    scheme = _scheme(uri)
     if scheme == "sim":
         from domstats.sources.sim.source import SimSource
 
@@ -52,11 +69,16 @@ async def _open(uri: str, environment: Mapping[str, str], deadline: float) -> So
         from domstats.sources.kernel.source import KernelSource
 
         return KernelSource.open(uri)
-    if not scheme or scheme == uri:
-        raise BadUri(uri, "it has no scheme; qemu:///system and sim:///?domains=20 are examples")
     from domstats.sources.libvirt.source import LibvirtSource
 
     return await LibvirtSource.open(uri, environment, deadline=deadline)
+
+
+def _scheme(uri: str) -> str:
+    scheme = uri.partition(":")[0]
+    if not scheme or scheme == uri:
+        raise BadUri(uri, "it has no scheme; qemu:///system and sim:///?domains=20 are examples")
+    return scheme
 
 
 def open_kernel(uri: str) -> Source | None:

@@ -8,5 +8,6 @@ plan        the lines of a record, by its shape; the text of one
 page        the lines of all records, by family, with places for their numbers
 writing     numbers into these places
 host        what is said of the poll and of the collector
+service     what a service says of itself
 render      all of it
 """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.collector.cost import Cost
 from domstats.formats.metrics.dialect import Dialect
 from domstats.formats.metrics.families import ALWAYS, PREFIX, Family, FamilyType
+from domstats.formats.metrics.service import Labels, Service, Values, service_families
 from domstats.formats.metrics.writing import double
 from domstats.model.snapshot import Snapshot
 from domstats.version import __version__
@@ -43,29 +44,34 @@ COSTS: Mapping[str, Family] = {
 FAMILIES = (BUILD, CPUS, DROPPED, GROUP_SECONDS, *COSTS.values())
 
 
-def host_lines(snapshot: Snapshot, dropped: Sequence[int], cost: Cost | None, dialect: Dialect) -> bytes:
-    """The families of no domain. `dropped`: series left out, for each of GROUP_NAMES; `cost`: the collector's."""
+def host_lines(
+    snapshot: Snapshot, dropped: Sequence[int], cost: Cost | None, service: Service | None, dialect: Dialect
+) -> bytes:
+    """The families of no domain. `dropped`: series left out, for each of GROUP_NAMES; `cost`: the collector's;
+    `service`: what serves this."""
     return b"".join(
-        dialect.header(family) + b"".join(_line(family, label, value) for label, value in values)
-        for family, values in _families(snapshot, dropped, cost)
+        dialect.header(family) + b"".join(_line(family, labels, value) for labels, value in values)
+        for family, values in _families(snapshot, dropped, cost, service)
     )
 
 
-_Values = Iterable[tuple[tuple[str, str] | None, int | float]]
-
-
-def _families(snapshot: Snapshot, dropped: Sequence[int], cost: Cost | None) -> Iterator[tuple[Family, _Values]]:
-    yield BUILD, [(("version", __version__), 1)]
+def _families(
+    snapshot: Snapshot, dropped: Sequence[int], cost: Cost | None, service: Service | None
+) -> Iterator[tuple[Family, Values]]:
+    yield BUILD, [((("version", __version__),), 1)]
     if snapshot.host_cpus is not None:
-        yield CPUS, [(None, snapshot.host_cpus)]
-    yield DROPPED, [(("group", name), count) for name, count in zip(GROUP_NAMES, dropped, strict=True)]
+        yield CPUS, [((), snapshot.host_cpus)]
+    yield DROPPED, [((("group", name),), count) for name, count in zip(GROUP_NAMES, dropped, strict=True)]
     if cost is not None:
         for attribute, family in COSTS.items():
-            yield family, [(None, getattr(cost, attribute))]
-        yield GROUP_SECONDS, [(("group", name), seconds) for name, seconds in sorted(cost.seconds_by_group.items())]
+            yield family, [((), getattr(cost, attribute))]
+        yield GROUP_SECONDS, [((("group", name),), spent) for name, spent in sorted(cost.seconds_by_group.items())]
+    if service is not None:
+        yield from service_families(service)
 
 
-def _line(family: Family, label: tuple[str, str] | None, value: float) -> bytes:
-    labels = f'{{{label[0]}="{label[1]}"}}' if label else ""
-    number = double(value).decode() if isinstance(value, float) else str(value)
-    return f"{family.sample}{labels} {number}\n".encode()
+def _line(family: Family, labels: Labels, value: float) -> bytes:
+    """The labels' values are words of our own."""
+    written = ",".join(f'{name}="{word}"' for name, word in labels)
+    number = double(value).decode() if isinstance(value, float) else str(int(value))
+    return f"{family.sample}{f'{{{written}}}' if labels else ''} {number}\n".encode()

@@ -40,7 +40,8 @@ def render(snapshot: Snapshot, options: Options, dialect: Dialect) -> bytes:
     _write_words(text, page.words, snapshot)
     if metrics.max_age is not None:
         _leave_out_old(text, page, snapshot, metrics.max_age)
-    return b"".join((without_blanks(text), host_lines(snapshot, page.dropped, options.cost, dialect), dialect.end))
+    host = host_lines(snapshot, page.dropped, options.cost, options.service, dialect)
+    return b"".join((without_blanks(text), host, dialect.end))
 
 
 def _chosen(snapshot: Snapshot, options: MetricsOptions) -> npt.NDArray[np.bool_] | None:

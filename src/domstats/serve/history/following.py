@@ -1,8 +1,10 @@
-"""A history that follows a collector."""
+"""A history that follows a collector, and the two as a part of a server."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -28,3 +30,22 @@ async def follow(history: History, collector: Collector) -> None:
     """Take in every snapshot, until the collector is closed."""
     async for snapshot in collector:
         history.add(snapshot)
+
+
+class Following:
+    """A Part (see serve.life) that has a history follow a collector."""
+
+    def __init__(self, history: History, collector: Collector) -> None:
+        self.history, self._collector = history, collector
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin with what is known now."""
+        self._task = asyncio.create_task(follow(self.history, self._collector))
+
+    async def stop(self) -> None:
+        """Take in no more. Raises what ended it before."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
@@ -11,8 +10,10 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from domstats.serve.http.access import Access
 from domstats.serve.http.guard import dress, refusal
 from domstats.serve.http.options import HttpOptions
+from domstats.serve.http.tally import Tally
 
 SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR
 LINE_MAX = 8190
@@ -24,7 +25,6 @@ _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
     b"Connection: close\r\nRetry-After: 5\r\n\r\n%b" % (len(_WHY), _WHY)
 )
-_access = logging.getLogger("domstats.access")
 _LINGERING = 1.0
 """Seconds to wait for a body that nobody reads."""
 
@@ -38,10 +38,13 @@ class Connection(RequestHandler):
         self,
         server: web.Server,
         options: HttpOptions,
+        tally: Tally,
         came: Callable[[Connection], bool],
         went: Callable[[Connection], None],
     ) -> None:
-        """`came`: called when it is there, whether there is room for it; `went`: when it is lost."""
+        """`tally`: counts what is answered. `came`: called when it is there, whether there is room for it; `went`: when
+        it is lost.
+        """
         loop = asyncio.get_running_loop()
         super().__init__(
             server,
@@ -51,8 +54,7 @@ class Connection(RequestHandler):
             max_field_size=HEADER_MAX,
             max_headers=HEADERS_MAX,
             lingering_time=_LINGERING,
-            access_log=_access,
-            access_log_format='%a "%r" %s %b bytes %Tf s',
+            access_log_class=cast(type[Access], lambda *_: Access(tally)),
         )
         self._options, self._came, self._went = options, came, went
         self._began: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from types import ModuleType
@@ -15,7 +15,8 @@ from domstats.collector.collector import Collector
 from domstats.collector.cost import Cost
 from domstats.errors import UsageError
 from domstats.formats import openmetrics, prometheus
-from domstats.formats.metrics.options import PRESETS, MetricsOptions, metadata_label
+from domstats.formats.metrics.options import NO_METRICS_OPTIONS, PRESETS, MetricsOptions, metadata_label
+from domstats.formats.metrics.service import Service
 from domstats.formats.options import Options
 from domstats.serve.freshness import AGES
 from domstats.serve.http.latest import Latest, Numbered
@@ -47,14 +48,24 @@ _FORMATS: Mapping[str, ModuleType] = {"text/plain": prometheus, "application/ope
 class Metrics:
     """Answers scrapers."""
 
-    def __init__(self, collector: Collector, latest: Latest, renderings: Renderings, max_age: float | None) -> None:
-        """`max_age`: as of server.HttpServer."""
+    def __init__(
+        self,
+        collector: Collector,
+        latest: Latest,
+        renderings: Renderings,
+        max_age: float | None,
+        defaults: MetricsOptions,
+        service: Callable[[], Service] | None,
+    ) -> None:
+        """`max_age`, `service`: as of server.HttpServer; `defaults`: its `metrics`."""
         self._collector, self._latest, self._renderings = collector, latest, renderings
-        self._max_age = max_age
+        self._max_age, self._defaults, self._service = max_age, defaults, service
+        self._told: tuple[int, Service | None] = (-1, None)
+        """The number of a snapshot, and how the service was when it was first asked for."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """The metrics; who wants neither text gets Prometheus's. Raises UsageError, UnknownGroup."""
-        chosen = metrics_options(Query(request, PARAMETERS))
+        chosen = metrics_options(Query(request, PARAMETERS), self._defaults)
         form = _FORMATS[best_type(request.headers.get("Accept", ""), _OFFERED) or "text/plain"]
         zipped = takes_gzip(request.headers.get("Accept-Encoding", ""))
         numbered = self._latest.numbered
@@ -72,7 +83,7 @@ class Metrics:
             metrics = replace(chosen, max_age=served_age(self._collector, self._max_age))
         else:
             metrics = chosen
-        options = Options(metrics=metrics, cost=cost_now(self._collector))
+        options = Options(metrics=metrics, cost=cost_now(self._collector), service=self._figures(numbered))
 
         def render() -> bytes:
             encoded: bytes = form.encode(numbered.snapshot, options)
@@ -80,9 +91,15 @@ class Metrics:
 
         return await self._renderings.get(numbered.number, (form.__name__, chosen), render)
 
+    def _figures(self, numbered: Numbered) -> Service | None:
+        """How the service is; looked up once for a snapshot."""
+        if self._service is not None and self._told[0] != numbered.number:
+            self._told = numbered.number, self._service()
+        return self._told[1]
 
-def metrics_options(query: Query) -> MetricsOptions:
-    """What was asked for. Raises UsageError, UnknownGroup."""
+
+def metrics_options(query: Query, defaults: MetricsOptions = NO_METRICS_OPTIONS) -> MetricsOptions:
+    """What was asked for, and of what was not named the defaults. Raises UsageError, UnknownGroup."""
     fields = query.words("field")
     for glob in fields:
         if not any(fnmatchcase(field.pattern, glob) for field in FIELDS):
@@ -92,16 +109,18 @@ def metrics_options(query: Query) -> MetricsOptions:
         if preset not in PRESETS:
             raise UsageError(f"no labels {preset!r}; there are {', '.join(PRESETS)}")
     labels = [label for preset in presets for label in PRESETS[preset]]
+    labels += map(metadata_label, query.texts("label"))
+    max_age, max_series = query.seconds("max_age", 0), query.count("max_series", 0)
     return MetricsOptions(
-        groups=query.groups(),
+        groups=query.groups() or defaults.groups,
         domains=query.texts("domain"),
         states=query.words("state"),
-        fields=fields,
-        hypervisor=query.flag("hypervisor"),
-        unknown=query.flag("unknown"),
-        labels=(*labels, *map(metadata_label, query.texts("label"))),
-        max_age=query.seconds("max_age", 0),
-        max_series=query.count("max_series", 0),
+        fields=fields or defaults.fields,
+        hypervisor=query.flag("hypervisor") if query.has("hypervisor") else defaults.hypervisor,
+        unknown=query.flag("unknown") if query.has("unknown") else defaults.unknown,
+        labels=tuple(labels) or defaults.labels,
+        max_age=max_age,
+        max_series=defaults.max_series if max_series is None else max_series,
     )
 
 

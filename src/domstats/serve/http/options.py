@@ -89,8 +89,6 @@ class HttpOptions:
     """What is kept in it; see serve.history.fields."""
 
     def __post_init__(self) -> None:
-        if not self.listen:
-            raise UsageError("there is no address to listen at")
         if self.key is not None and self.certificate is None:
             raise UsageError("a key is nothing without its certificate")
         if self.token is not None and not (len(self.token) >= _TOKEN_LEAST and self.token.isascii()):

@@ -37,6 +37,10 @@ class Query:
                 raise UsageError(f"the value of {name} is longer than {TEXT_MAX} characters")
         self._given = given
 
+    def has(self, name: str) -> bool:
+        """Whether a parameter is there."""
+        return name in self._given
+
     def texts(self, name: str) -> tuple[str, ...]:
         """All values of a parameter that may be given several times."""
         return tuple(self._given.getall(name, ()))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import socket
 import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from domstats.collector.collector import Collector
 from domstats.errors import ConnectError, UsageError
+from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
+from domstats.formats.metrics.service import Service
 from domstats.serve.history.following import follow, history_of
 from domstats.serve.history.history import History
 from domstats.serve.http.connection import Connection
@@ -24,6 +29,7 @@ from domstats.serve.http.metrics import Metrics
 from domstats.serve.http.options import Address, HttpOptions
 from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
+from domstats.serve.http.tally import Tally
 from domstats.serve.http.workers import Renderings, Worker
 
 BACKLOG = 512
@@ -39,12 +45,32 @@ _log = logging.getLogger(__name__)
 class HttpServer:
     """Serves over HTTP what a collector knows. A Part (see serve.life)."""
 
-    def __init__(self, collector: Collector, options: HttpOptions, max_age: float | None = None) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        options: HttpOptions,
+        max_age: float | None = None,
+        *,
+        metrics: MetricsOptions = NO_METRICS_OPTIONS,
+        history: History | None = None,
+        sockets: Sequence[socket.socket] | None = None,
+        tally: Tally | None = None,
+        service: Callable[[], Service] | None = None,
+    ) -> None:
         """`max_age`: seconds that a value is served for, where the form it is served in has no place for its age; by
-        default twice the period of the slowest groups. Raises UsageError."""
+        default twice the period of the slowest groups. `metrics`: what /metrics shows when a request does not say.
+        `history`: one that somebody else has follow the collector, instead of one by the options. `sockets`: where to
+        listen, instead of at the options' addresses; they are closed at the end. `tally`: counts what is answered.
+        `service`: what /metrics says of the process. Raises UsageError.
+        """
+        if sockets is None and not options.listen:
+            raise UsageError("there is no address to listen at")
         self._collector, self._options, self._max_age = collector, options, max_age
-        self.history = _history(collector, options)
+        self._metrics, self._service = metrics, service
+        self._sockets, self.tally = sockets, tally or Tally()
+        self.history = _history(collector, options) if history is None else history
         """Of the domains; None where none is kept."""
+        self._follows = history is None and self.history is not None
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -57,6 +83,11 @@ class HttpServer:
     def connections(self) -> int:
         """How many there are."""
         return len(self._connections)
+
+    @property
+    def streams(self) -> int:
+        """How many of them read /v1/stream."""
+        return 0 if self._streams is None else self._streams.readers
 
     @property
     def rendered(self) -> int:
@@ -87,6 +118,8 @@ class HttpServer:
         """Take no more clients, and close those there are; safe to call twice."""
         for server in self._servers:
             server.close()
+        for sock in self._sockets or ():
+            sock.close()  # of those that were not reached yet, too
         if self._streams is not None:
             self._streams.close()
         for task in self._tasks:
@@ -112,10 +145,13 @@ class HttpServer:
             app.router.add_get(path, handler)
         self._runner = web.AppRunner(app, shutdown_timeout=STOPPING, handler_cancellation=True)
         await self._runner.setup()
-        for each in self._options.listen:
-            self._servers.append(await self._listen(each, tls))
+        if self._sockets is None:
+            for each in self._options.listen:
+                self._servers.append(await self._listen(each, tls))
+        for sock in self._sockets or ():
+            self._servers.append(await self._serve(tls, sock=sock))
         self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
-        if self.history is not None:
+        if self._follows and self.history is not None:
             self._tasks.append(asyncio.create_task(follow(self.history, self._collector)))
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
@@ -123,7 +159,7 @@ class HttpServer:
         stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
         streams = self._streams = Streams(latest, stream)
         of_metrics, of_stats = self._renderings = [Renderings(metrics), Renderings(documents)]
-        scraped = Metrics(self._collector, latest, of_metrics, self._max_age)
+        scraped = Metrics(self._collector, latest, of_metrics, self._max_age, self._metrics, self._service)
         stats = Stats(self._collector, latest, of_stats, self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
@@ -141,21 +177,23 @@ class HttpServer:
         }
 
     async def _listen(self, address: Address, tls: ssl.SSLContext | None) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
+        try:
+            return await self._serve(tls, host=address.host, port=address.port, backlog=BACKLOG)
+        except OSError as error:
+            raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
+
+    async def _serve(self, tls: ssl.SSLContext | None, **where: Any) -> asyncio.Server:
+        """`where`: as of asyncio's create_server. Raises OSError."""
         assert self._runner is not None
         server = self._runner.server
         assert server is not None
 
         def connection() -> Connection:
-            return Connection(server, self._options, self._came, self._went)
+            return Connection(server, self._options, self.tally, self._came, self._went)
 
         seconds = None if tls is None else self._options.request_seconds
-        try:
-            return await loop.create_server(
-                connection, address.host, address.port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=seconds
-            )
-        except OSError as error:
-            raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(connection, ssl=tls, ssl_handshake_timeout=seconds, **where)
 
     def _came(self, connection: Connection) -> bool:
         """Whether there is room for one more; the one that has been idle longest gives way."""

@@ -46,6 +46,11 @@ class Streams:
         """How many there are."""
         return len(self._channels)
 
+    @property
+    def readers(self) -> int:
+        """How many read them."""
+        return sum(channel.readers for channel in self._channels.values())
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """The events, until the reader goes. Raises UsageError."""
         query = Query(request, ("columns", "rate"))

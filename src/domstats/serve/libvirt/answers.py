@@ -58,6 +58,8 @@ class Answers:
     def __init__(self, collector: Collector, freshness: Freshness, behind: Behind, rolls: Rolls, bulk: Bulk) -> None:
         self._collector, self._freshness, self._behind = collector, freshness, behind
         self._rolls, self._bulk = rolls, bulk
+        self.calls = 0
+        """How many there have been."""
         self._table: dict[int, Callable[..., Answer]] = {
             P.CONNECT_GET_ALL_DOMAIN_STATS: self._stats,
             P.CONNECT_LIST_ALL_DOMAINS: self._list_all,
@@ -81,6 +83,7 @@ class Answers:
 
     async def answer(self, number: int, payload: Buffer) -> Buffer:
         """The payload of the reply to a call. Raises RemoteError, or ProtocolError for arguments that make no sense."""
+        self.calls += 1
         refusal = denied(number) or unknown(number)
         if refusal is not None:
             raise refusal

@@ -51,12 +51,18 @@ class LibvirtServer:
         self._listening: Sequence[Listening] = ()
         self._behind: Behind | None = None
         self._bulk: Bulk | None = None
+        self._answers: Answers | None = None
         self._caretaker: asyncio.Task[None] | None = None
 
     @property
     def clients(self) -> int:
         """How many clients there are."""
         return len(self._clients)
+
+    @property
+    def calls(self) -> int:
+        """How many calls about the host there have been."""
+        return 0 if self._answers is None else self._answers.calls
 
     async def start(self) -> None:
         """Listen from now on. Raises ConnectError and its kinds, UsageError."""
@@ -70,11 +76,12 @@ class LibvirtServer:
         loop = asyncio.get_running_loop()
         behind = self._behind = await self._find_behind()
         bulk = self._bulk = Bulk(self._collector, self._freshness, behind, self._rolls)
-        answers = Answers(self._collector, self._freshness, behind, self._rolls, bulk)
+        answers = self._answers = Answers(self._collector, self._freshness, behind, self._rolls, bulk)
         self._collector.listen(self._tell)
         self._listening = self._listen()
         for listening in self._listening:
-            server = await loop.create_unix_server(lambda: Client(answers, self._came, self._went), sock=listening.sock)
+            # Not create_unix_server: from Python 3.13 on that removes the socket's file, whosoever it is.
+            server = await loop.create_server(lambda: Client(answers, self._came, self._went), sock=listening.sock)
             self._servers.append(server)
         self._caretaker = asyncio.create_task(self._look_after())
 

@@ -1,0 +1,37 @@
+"""What is done when an answer has been sent: it is counted, and the log tells of it."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp.abc import AbstractAccessLogger
+from aiohttp.web import BaseRequest, Request, StreamResponse
+
+from domstats.serve.http.tally import KINDS, OTHER, Tally
+
+_log = logging.getLogger("domstats.access")
+
+
+class Access(AbstractAccessLogger):
+    """aiohttp's place for what is to be done when an answer has been sent."""
+
+    __slots__ = ("_tally",)
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__(_log, "")
+        self._tally = tally
+
+    def log(self, request: BaseRequest, response: StreamResponse, time: float) -> None:
+        """Count it, and tell of it."""
+        size = response.body_length if response.prepared else 0
+        self._tally.add(kind_of(request), response.status, size)
+        asked = f"{request.method} {request.path_qs}"
+        _log.info('%s "%s" %d %d bytes %.3f s', request.remote, asked, response.status, size, time)
+
+
+def kind_of(request: BaseRequest) -> str:
+    """What is asked for."""
+    if not isinstance(request, Request):
+        return OTHER
+    resource = request.match_info.route.resource
+    return OTHER if resource is None else KINDS.get(resource.canonical, OTHER)

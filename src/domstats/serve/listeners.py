@@ -1,0 +1,123 @@
+"""The sockets that a server listens at: they outlive its parts, so that nobody is refused while one begins anew.
+
+A part gets duplicates. When it closes them, who connects waits until the next part takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from domstats.errors import ConnectError
+from domstats.serve.http.options import Address
+from domstats.serve.sockets import Listening, listen
+
+HTTP, LIBVIRT = "http", "libvirt"
+"""What systemd calls the sockets it passes (FileDescriptorName=); under other names TCP is for HTTP."""
+BACKLOG = 512
+"""HTTP clients that may wait to be accepted."""
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""A name has addresses of IPv6 where there is no IPv6."""
+
+
+class Listeners:
+    """All of a process."""
+
+    def __init__(self, passed: Sequence[Listening] = ()) -> None:
+        """`passed`: by systemd, see sockets.passed_sockets."""
+        self._passed_http = [each for each in passed if _is_for_http(each)]
+        self._passed_libvirt = [each for each in passed if not _is_for_http(each)]
+        self._tcp: dict[Address, list[Listening]] = {}
+        self._unix: dict[Path, Listening] = {}
+
+    @property
+    def passes_http(self) -> bool:
+        """Whether systemd has passed a socket for HTTP."""
+        return bool(self._passed_http)
+
+    @property
+    def passes_libvirt(self) -> bool:
+        """Whether systemd has passed a socket for libvirt's clients."""
+        return bool(self._passed_libvirt)
+
+    async def open(self, addresses: Iterable[Address], path: Path | None, mode: int, group: str | None) -> None:
+        """Listen there, too, from now on; what is listened at already stays, a path gets mode and group.
+
+        Raises ConnectError and its kind SocketTaken, UsageError; what was opened before that stays open.
+        """
+        for address in addresses:
+            if address not in self._tcp:
+                self._tcp[address] = await _listen_tcp(address)
+        if path is None:
+            return
+        if path in self._unix:
+            self._unix[path].permit(mode, group)
+        else:
+            self._unix[path] = listen(path, mode, group)
+
+    def http(self, addresses: Iterable[Address]) -> list[socket.socket]:
+        """Duplicates of those for HTTP: the passed ones, and those at these addresses."""
+        made = (each for address in addresses for each in self._tcp[address])
+        return [each.sock.dup() for each in (*self._passed_http, *made)]
+
+    def libvirt(self, path: Path | None) -> list[Listening]:
+        """Duplicates of those for libvirt's clients: the passed ones, and the one at that path."""
+        made = () if path is None else (self._unix[path],)
+        return [Listening(each.sock.dup()) for each in (*self._passed_libvirt, *made)]
+
+    def close_others(self, addresses: Iterable[Address] = (), path: Path | None = None) -> None:
+        """Listen no more anywhere else; passed ones stay."""
+        for address in self._tcp.keys() - set(addresses):
+            for each in self._tcp.pop(address):
+                each.sock.close()
+        for other in self._unix.keys() - {path}:
+            listening = self._unix.pop(other)
+            listening.remove()
+            listening.sock.close()
+
+
+def _is_for_http(passed: Listening) -> bool:
+    return passed.name == HTTP or (passed.name != LIBVIRT and passed.sock.family != socket.AF_UNIX)
+
+
+async def _listen_tcp(address: Address) -> list[Listening]:
+    """A socket for each of the addresses that a name stands for. Raises ConnectError."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
+        )
+        return _listen_all([(family, name) for family, _, _, _, name in found])
+    except OSError as error:  # socket.gaierror is one
+        raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
+
+
+def _listen_all(names: Sequence[tuple[int, Any]]) -> list[Listening]:
+    """At those that are addresses of this machine. Raises OSError, where none is."""
+    opened: list[Listening] = []
+    with ExitStack() as stack:
+        for family, name in dict.fromkeys(names):
+            sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            try:
+                _bind(sock, name)
+            except OSError as error:
+                if error.errno not in _NOT_HERE or len(names) == 1:
+                    raise
+            else:
+                opened.append(Listening(sock))
+        stack.pop_all()
+    return opened
+
+
+def _bind(sock: socket.socket, name: Any) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(name)
+    sock.listen(BACKLOG)
+    sock.setblocking(False)

@@ -1,0 +1,280 @@
+"""Other settings while it runs: only what they are about begins anew, and nobody who asks notices."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from domstats.errors import ConnectError, UsageError
+from domstats.serve.config import decode
+from domstats.serve.listeners import Listeners
+from domstats.serve.service import Running, Service
+from domstats.serve.settings import Settings, settings
+from serving import Caller
+
+SIM = "sim:///?domains=5"
+PATIENCE = 60.0
+STARTED = 1_800_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A service, and who asks it."""
+
+    service: Service
+    folder: Path
+    port: int
+    client: aiohttp.ClientSession
+
+    @property
+    def running(self) -> Running:
+        """What runs."""
+        running = self.service._running
+        assert running is not None
+        return running
+
+    async def change(self, text: str) -> None:
+        """Have it go on with this configuration."""
+        await self.service.change(chosen(text, self.folder, self.port))
+
+    async def get(self, path: str = "/healthz", token: str = "") -> tuple[int, str]:
+        """Status and text of an answer, by a connection of its own."""
+        headers = {"Connection": "close"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        async with self.client.get(f"http://127.0.0.1:{self.port}{path}", headers=headers) as answer:
+            return answer.status, await answer.text()
+
+    async def swept(self) -> None:
+        """Wait until every guest has been asked once."""
+        async for _ in self.service.collector:
+            if self.service.collector.swept:
+                return
+
+
+def chosen(text: str, folder: Path, port: int) -> Settings:
+    """A configuration of this host, at that port."""
+    http = f'\n[http]\nlisten = ["127.0.0.1:{port}"]\n'
+    host = "" if "[host]" in text else f'[host]\nuri = "{SIM}"\n'
+    return settings(decode((host + text + ("" if "[http]" in text else http)).encode(), folder / "file"), "file")
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def served(folder: Path, text: str = "") -> AsyncIterator[Trial]:
+    """A service, for as long as the block lasts."""
+    port = free_port()
+    service = Service(chosen(text, folder, port), Listeners(), STARTED)
+    watching = asyncio.create_task(service.watch())
+    try:
+        await service.start()
+        async with aiohttp.ClientSession() as client:
+            yield Trial(service, folder, port, client)
+    finally:
+        await service.stop()
+        await asyncio.wait_for(watching, PATIENCE)
+
+
+async def test_the_same_settings_change_nothing(tmp_path: Path) -> None:
+    async with served(tmp_path, '[libvirt_socket]\npath = "sock"') as trial:
+        before = trial.running
+        await trial.change('[libvirt_socket]\npath = "sock"')
+        now = trial.running
+        assert now.collector is before.collector
+        assert (now.http, now.libvirt, now.following) == (before.http, before.libvirt, before.following)
+
+
+def planned(plan: str, share: float = 0.2) -> str:
+    return f'[host]\nuri = "{SIM}"\nplan = {{ {plan} }}\nshare = {share}\n'
+
+
+async def test_another_plan(tmp_path: Path) -> None:
+    async with served(tmp_path, planned("block = 3")) as trial:
+        await trial.swept()
+        before = trial.running
+        await trial.change(planned("block = 20, state = 1", share=0.5))
+        collector = trial.service.collector
+        assert collector is before.collector
+        assert trial.running.http is before.http
+        assert (collector.plan.free.period, collector.plan.share) == (1.0, 0.5)
+        async with asyncio.timeout(PATIENCE):
+            async for _ in collector:
+                if collector.guests_period == 20.0:
+                    break
+
+
+@pytest.mark.parametrize("plan", ["block = 7", "block = 2, cpu = 30"])
+async def test_what_takes_another_collector(tmp_path: Path, plan: str) -> None:
+    async with served(tmp_path, planned("block = 20, cpu = 30")) as trial:
+        before = trial.running
+        await trial.change(planned(plan))
+        assert trial.service.collector is not before.collector
+        assert trial.service.collector.swept
+        with pytest.raises(UsageError, match="takes another collector"):
+            before.collector.replan(trial.running.chosen.host.plan, 5.0)
+
+
+async def test_another_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a" * 16)
+    text = '[http]\nlisten = ["127.0.0.1:{}"]\ntoken_file = "token"\n[libvirt_socket]\npath = "sock"'
+    async with served(tmp_path, '[libvirt_socket]\npath = "sock"') as trial:
+        before = trial.running
+        assert (await trial.get("/metrics"))[0] == 200
+        await trial.change(text.format(trial.port))
+        assert (await trial.get("/metrics"))[0] == 401
+        status, metrics = await trial.get("/metrics", "a" * 16)
+        assert status == 200
+        assert 'domstats_http_requests_total{kind="metrics",code="401"} 1\n' in metrics
+        assert 'domstats_http_requests_total{kind="metrics",code="200"} 1\n' in metrics
+        now = trial.running
+        assert now.http is not before.http
+        assert (now.collector, now.libvirt, now.following) == (before.collector, before.libvirt, before.following)
+
+
+async def test_nobody_is_refused_in_the_middle(tmp_path: Path) -> None:
+    async with served(tmp_path) as trial:
+        going, answers = True, []
+
+        async def ask() -> None:
+            while going:
+                answers.append((await trial.get())[0])
+
+        asking = asyncio.create_task(ask())
+        for number in range(10, 20):
+            await trial.change(f'[http]\nlisten = ["127.0.0.1:{trial.port}"]\nmax_connections = {number}')
+        going = False
+        await asyncio.wait_for(asking, PATIENCE)
+        assert answers
+        assert set(answers) == {200}
+
+
+async def test_another_host_takes_its_place_when_it_is_known(tmp_path: Path) -> None:
+    async with served(tmp_path, '[libvirt_socket]\npath = "sock"') as trial:
+        await trial.swept()
+        before = trial.running
+        assert before.following is not None
+        await trial.change('[host]\nuri = "sim:///?domains=9"\n[libvirt_socket]\npath = "sock"')
+        now = trial.running
+        assert now.collector is not before.collector
+        assert now.collector.swept
+        assert now.following is not None
+        assert now.following.history is before.following.history
+        assert '"domains":9' in (await trial.get("/readyz"))[1].replace(" ", "")
+        caller = await Caller.connect(tmp_path / "sock")
+        caller.close()
+        with suppress(StopAsyncIteration):
+            await asyncio.wait_for(anext(aiter(before.collector)), PATIENCE)  # the old one is closed
+
+
+async def test_the_libvirt_socket(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    async with served(tmp_path) as trial:
+        await trial.change('[libvirt_socket]\npath = "sock"')
+        inode = path.stat().st_ino
+        await trial.change('[libvirt_socket]\npath = "sock"\nmode = "0600"')
+        assert (path.stat().st_ino, stat.S_IMODE(path.stat().st_mode)) == (inode, 0o600)
+        (await Caller.connect(path)).close()
+        await trial.change('[libvirt_socket]\npath = "other"')
+        assert not path.exists()
+        (await Caller.connect(tmp_path / "other")).close()
+        await trial.change("")
+        assert names_in(tmp_path) == []
+        assert trial.service.figures().libvirt_clients is None
+
+
+async def test_what_cannot_be_begun_changes_nothing(tmp_path: Path) -> None:
+    async with served(tmp_path, '[libvirt_socket]\npath = "sock"') as trial:
+        before = trial.running
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            taken = other.getsockname()[1]
+            with pytest.raises(ConnectError, match="cannot listen at"):
+                await trial.change(f'[http]\nlisten = ["127.0.0.1:{free_port()}", "127.0.0.1:{taken}"]')
+        with pytest.raises(ConnectError):
+            await trial.change(f'[host]\nuri = "qemu+unix:///system?socket={tmp_path}/none"')
+        with pytest.raises(UsageError, match="no libvirt daemon behind it"):
+            await trial.change('[host]\nuri = "kernel:///"\n[libvirt_socket]\npath = "sock"\n[log]')
+        with pytest.raises(UsageError, match="nothing to serve"):
+            await trial.change("[http]\nlisten = []")
+        assert trial.running is before
+        assert (await trial.get())[0] == 200
+        (await Caller.connect(tmp_path / "sock")).close()
+        assert names_in(tmp_path) == ["sock"]
+
+
+async def test_no_history(tmp_path: Path) -> None:
+    async with served(tmp_path) as trial:
+        await trial.change("[history]\nbytes = 0")
+        status, _ = await trial.get("/v1/history?domain=test-1")
+        assert status == 404
+        assert trial.service.figures().history_bytes is None
+
+
+async def test_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with served(tmp_path, '[libvirt_socket]\npath = "sock"') as trial:
+        port = trial.port
+    assert names_in(tmp_path) == []
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_it_is_alive_while_snapshots_come(tmp_path: Path) -> None:
+    async with served(tmp_path) as trial:
+        assert trial.service.is_alive
+        trial.service.seen -= 3600.0
+        assert not trial.service.is_alive
+        async with asyncio.timeout(PATIENCE):
+            async for _ in trial.service.collector:
+                if trial.service.is_alive:
+                    break
+
+
+ENDING = """
+import asyncio, signal
+from domstats.serve.process import end_soon
+
+async def main():
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end_soon, ended)
+    print("up", flush=True)
+    await ended.wait()
+    print("ending", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_the_second_signal_ends_it_at_once(second: signal.Signals) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENDING, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        assert await process.stdout.readline() == b"up\n"
+        process.terminate()
+        assert await process.stdout.readline() == b"ending\n"
+        process.send_signal(second)
+        assert await process.wait() == -second
