@@ -1,7 +1,7 @@
-"""Run the tests: with arguments, as pytest would; without, all of them, in two halves side by side.
+"""Run the tests: with arguments, as pytest would; without, all of them, in three parts side by side.
 
-What only computes runs beside what waits for daemons, guests and other processes; on two processors that takes little
-more than half the time.
+What only computes, what serves, and what waits for daemons, guests and other processes: none of them keeps a processor
+busy all the time, so on two processors all take little more than half the time.
 """
 
 from __future__ import annotations
@@ -10,34 +10,42 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 TESTS = Path("tests")
 COMPUTING = ("catalog", "collector", "formats", "fuzz", "model", "wire")
 """Folders whose tests meet no daemon but in their own process."""
+SERVING = ("doctor", "serve")
+"""Folders whose tests meet clients and browsers, but not the real hypervisor, of which there is one at a time."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code: that of the half that went worse."""
+    """The exit code: that of the part that went worst."""
     chosen = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
     if chosen:
         return subprocess.call(pytest(arguments, []))
-    computing = [str(TESTS / folder) for folder in COMPUTING]
-    with tempfile.TemporaryFile() as output:
-        # It gives way: the other half's daemons and guests are waited for with deadlines.
-        beside = subprocess.Popen(["nice", *pytest(arguments, computing)], stdout=output, stderr=subprocess.STDOUT)
-        try:
-            code = subprocess.call(pytest(arguments, [f"--ignore={folder}" for folder in computing]))
-            code = max(code, beside.wait())
-        finally:
-            beside.kill()
-        output.seek(0)
-        sys.stdout.buffer.write(output.read())
-    return code
+    # What computes gives way: the others wait with deadlines.
+    beside = [
+        ["nice", *pytest(arguments, [str(TESTS / folder) for folder in COMPUTING])],
+        pytest(arguments, [str(TESTS / folder) for folder in SERVING]),
+    ]
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(tempfile.TemporaryFile()) for _ in beside]
+        running = []
+        for command, output in zip(beside, outputs, strict=True):
+            running.append(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
+            stack.callback(running[-1].kill)
+        codes = [subprocess.call(pytest(arguments, [f"--ignore={TESTS / each}" for each in (*COMPUTING, *SERVING)]))]
+        codes += [each.wait() for each in running]
+        for output in outputs:
+            output.seek(0)
+            sys.stdout.buffer.write(output.read())
+    return max(abs(code) for code in codes)  # negative for one that a signal ended
 
 
 def pytest(arguments: Sequence[str], more: Sequence[str]) -> list[str]:
-    """The command; neither half may overwrite what the other remembers of the last run."""
+    """The command; no part may overwrite what another remembers of the last run."""
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, *more]
 
 

@@ -105,8 +105,10 @@ def command(file: Path | None, check: bool, **options: Any) -> int:
 
 def _serve(chosen: Settings, read: Callable[[], Settings], listeners: Listeners) -> None:
     from domstats.serve.logs import set_log, start_log
+    from domstats.serve.memory import give_back
     from domstats.serve.process import serve
 
+    give_back()
     handler = start_log(sys.stderr, time.monotonic)
 
     def log(how: LogSettings) -> None:

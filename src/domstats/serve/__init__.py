@@ -8,11 +8,11 @@ life       starting the parts of a server, waiting, stopping them
 listeners  the sockets that are listened at, which outlive the parts
 sockets    unix sockets, and those that systemd passes
 notify     what systemd is told
+memory     having the C library give back what has been freed
 logs       the log: plain or JSON, nothing said too often
 figures    what /metrics says of the process
 freshness  the Collector's latest snapshot, asked for anew where it is too old, without what is too old all the same
 history    the last hour of every guest
-http       an HTTP server
 libvirt    a socket that libvirt's own clients take for a daemon's
 http       metrics, statistics, a stream of changes and a page, over HTTP
 """

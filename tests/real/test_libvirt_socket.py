@@ -7,8 +7,6 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from against_libvirt import DEADLINE, EVERYTHING, QUESTIONS, Question, ask
 from comparison import Differences, domains_of
 from domstats.model.flags import DomainFilter
@@ -27,12 +25,6 @@ QUESTIONS_ASKED = [
 STUCK = 25
 OLD = 3600.0
 """Seconds that a value is served for, so that what is old does not matter where values stand still."""
-
-
-@pytest.fixture(scope="session")
-def peer(hypervisor: Hypervisor) -> Hypervisor:
-    """The hypervisor behind the socket."""
-    return hypervisor
 
 
 @asynccontextmanager
