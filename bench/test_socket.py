@@ -40,7 +40,8 @@ def served(uri: str, path: Path) -> Iterator[None]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
-        assert "are served" in process.stderr.readline()
+        while "are served" not in (said := process.stderr.readline()):
+            assert said, "it has ended"
         yield
     finally:
         process.terminate()

@@ -55,12 +55,13 @@ class TestWhatIsNoRequest:
             (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", 405),
         ],
     )
-    async def test_is_refused(self, data: bytes, status: int) -> None:
+    async def test_is_refused(self, data: bytes, status: int, caplog: pytest.LogCaptureFixture) -> None:
         async with http_serving(SIM) as serving:
             code, document = answer_of(await serving.raw(data))
             assert code == status
             assert document["error"]
             assert (await serving.get("/healthz")).status == 200
+        assert not [record for record in caplog.records if record.exc_info], "nothing of ours went wrong"
 
     @pytest.mark.parametrize(
         ("host", "status"),

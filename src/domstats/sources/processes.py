@@ -28,9 +28,9 @@ def stat_fields(text: bytes) -> list[bytes]:
     return text[text.rfind(b")") + 1 :].split(None, 22)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class GuestProcess:
-    """The process of a guest."""
+    """The process of a guest; there is one of it for as long as it lives, so it is compared by identity."""
 
     number: int
     started: bytes

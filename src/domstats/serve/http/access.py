@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 
 from aiohttp.abc import AbstractAccessLogger
-from aiohttp.web import BaseRequest, Request, StreamResponse
+from aiohttp.web import BaseRequest, Request, RequestKey, StreamResponse
 
 from domstats.serve.http.tally import KINDS, OTHER, Tally
+
+KIND = RequestKey("kind", str)
+"""Where a request keeps what is asked for, once that is known; one that cannot be read never comes so far."""
 
 _log = logging.getLogger("domstats.access")
 
@@ -24,14 +27,12 @@ class Access(AbstractAccessLogger):
     def log(self, request: BaseRequest, response: StreamResponse, time: float) -> None:
         """Count it, and tell of it."""
         size = response.body_length if response.prepared else 0
-        self._tally.add(kind_of(request), response.status, size)
+        self._tally.add(request.get(KIND, OTHER), response.status, size)
         asked = f"{request.method} {request.path_qs}"
         _log.info('%s "%s" %d %d bytes %.3f s', request.remote, asked, response.status, size, time)
 
 
-def kind_of(request: BaseRequest) -> str:
+def kind_of(request: Request) -> str:
     """What is asked for."""
-    if not isinstance(request, Request):
-        return OTHER
     resource = request.match_info.route.resource
     return OTHER if resource is None else KINDS.get(resource.canonical, OTHER)

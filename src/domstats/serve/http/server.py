@@ -19,6 +19,7 @@ from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
 from domstats.formats.metrics.service import Service
 from domstats.serve.history.following import follow, history_of
 from domstats.serve.history.history import History
+from domstats.serve.http.access import KIND, kind_of
 from domstats.serve.http.connection import Connection
 from domstats.serve.http.files import Page, read_files
 from domstats.serve.http.guard import Guard, Handler, prepare
@@ -252,6 +253,7 @@ def _middleware(guard: Guard) -> Middleware:
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(request.protocol, Connection):
             request.protocol.used()
+        request[KIND] = kind_of(request)
         return await guard.answer(request, handler)
 
     return guarded

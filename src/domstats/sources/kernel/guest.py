@@ -226,14 +226,14 @@ class Guest:
         return times or process_times(fields)
 
     def _read_vcpus(self, chosen: Plan, files: list[int], values: memoryview, start: int) -> None:
-        file = 1 + len(self._accounting.paths if self._accounting else ())
+        file, pread = 1 + len(self._accounting.paths if self._accounting else ()), os.pread
         for slot in chosen.vcpus:
             at = start + slot
-            values[at] = thread_time(os.pread(files[file], STAT_BYTES, 0))
-            values[at + 2] = run_delay(os.pread(files[file + 1], STAT_BYTES, 0))
+            values[at] = thread_time(pread(files[file], STAT_BYTES, 0))
+            values[at + 2] = run_delay(pread(files[file + 1], STAT_BYTES, 0))
             file += 2
             if self._waits:
-                values[at + 1] = wait_sum(os.pread(files[file], _SCHED_BYTES, 0)) or 0
+                values[at + 1] = wait_sum(pread(files[file], _SCHED_BYTES, 0)) or 0
                 file += 1
 
     def _read_kvm(self, chosen: Plan, values: memoryview, start: int) -> None:

@@ -19,8 +19,10 @@ from domstats.sources.kernel.keys import INTERFACE, Plan
 from domstats.sources.kernel.uri import KernelConfig
 from domstats.sources.processes import GuestProcess, Processes
 
-_EVERY = 64
-"""Of so many guests one is looked at thoroughly each poll, though nothing seems to have changed."""
+_EVERY = 256
+"""Of so many guests one is looked at thoroughly each poll, though nothing seems to have changed: 0.5 ms."""
+_OFTEN = 4
+"""And so many polls apart each is looked at for whether it has more or fewer files open, thus network devices: 6 us."""
 _NAMESPACE = uuid.UUID("7d3a8f60-1c7e-5a55-9d0b-6f1f5c5e2a11")
 """For the UUIDs of guests that have none."""
 
@@ -109,12 +111,14 @@ class KernelHost:
 
     def _looked_at(self, guest: Guest, number: int, groups: int) -> bool:
         """Look whether a guest is as it was; False if it has ended."""
-        surely = (number + self._polls) % _EVERY == 0
+        turn = number + self._polls
+        surely = turn % _EVERY == 0
         try:
             if surely:
                 guest.look_at_threads()
             if groups & INTERFACE:
-                guest.look_at_nics(self._names, surely=surely)
+                if surely or guest.nics is None or turn % _OFTEN == 0:
+                    guest.look_at_nics(self._names, surely=surely)
                 self._find_counters(guest)
         except (OSError, Ended):
             self._end(guest)
