@@ -61,14 +61,21 @@ def _points(seconds: float, step: float) -> int:
     return math.ceil(_SPARE * seconds / step) + 1
 
 
+def _held(shape: tuple[int, int], kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Zeros that take their memory now: what a history takes is seen from the beginning, not after an hour."""
+    array = np.empty(shape, kind)
+    array.view(np.uint8).fill(0)
+    return array
+
+
 class Ring:
     """The last points of every track of a block."""
 
     def __init__(self, step: float, points: int, kind: np.dtype[Any]) -> None:
         self.step, self.points = step, points
-        self.times = np.zeros((points, TRACKS))
+        self.times = _held((points, TRACKS), np.dtype(np.float64))
         """Seconds since the epoch."""
-        self.values: Points = np.zeros((points, TRACKS), kind)
+        self.values: Points = _held((points, TRACKS), kind)
         self.heads = np.full(TRACKS, -1, np.int64)
         """Where each track's newest point is."""
         self.lengths = np.zeros(TRACKS, np.int64)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 
-from domstats.sources.processes import stat_fields
-
 USER, SYSTEM, THREADS, RSS = 11, 12, 17, 21
 """Which of `stat_fields`: processor time of both kinds in ticks, number of threads, resident pages."""
 NS_A_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
