@@ -48,6 +48,8 @@ class Kernel(KernelSource):
         self.processes: dict[str, int] = {}
         """Numbers, by UUID, of those that are not as they were."""
         self.ended: set[str] = set()
+        self.others: list[Domain] = []
+        """Processes of another libvirt's guests."""
         self._guests = guests
 
     async def stats(self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float) -> Snapshot:
@@ -64,6 +66,7 @@ class Kernel(KernelSource):
             for domain in there
             if domain.uuid not in self.ended
         ]
+        records += [(domain, params) for domain in self.others]
         return Snapshot.of_params(records, time=clock(), source="kernel")
 
 
@@ -228,3 +231,17 @@ async def test_one_question(tmp_path: Path) -> None:
             one = await host.stats(name, "cpu", keep=False)
             assert len(one) == 1
             assert one[name]["cpu.time"] >= KERNELS
+
+
+@in_fast_time
+async def test_nothing_of_a_guest_that_may_be_another_libvirts(tmp_path: Path) -> None:
+    async with collecting(tmp_path) as (collector, kernel, _):
+        vm = collector.latest[STUCK].domain
+        assert collector.latest[STUCK]["cpu.time"] >= KERNELS
+        kernel.others = [Domain(STUCK, "1d5a2f6e-97e7-4f3f-8a5c-5b6a2a1f0d01", 4711)]
+        async with asyncio.timeout(60.0):
+            async for snapshot in collector:
+                if "cpu.kernel" not in snapshot[STUCK].ages:
+                    break
+        assert snapshot[vm.uuid].get("cpu.time", 0) < KERNELS
+        assert sum("cpu.kernel" in record.ages for record in snapshot) > 1, "the others keep theirs"

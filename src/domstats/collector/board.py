@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -147,10 +148,19 @@ class Board:
         return full
 
     def lay_over(self, kernel: Snapshot, groups: int) -> None:
-        """What the host's kernel says of the guests it has, with these groups (bits); of the others it says nothing."""
-        places = {record.domain.uuid: position for position, record in enumerate(kernel.layout.records)}
+        """What the host's kernel says of the guests it has, with these groups (bits); of the others it says nothing.
+
+        A guest of that UUID and name may also run under another libvirt, in a container: whose process is which cannot
+        be told, so of those nothing is taken.
+        """
+        names = Counter(domain.name for domain in kernel.domains)
+        places = {
+            (domain.uuid, domain.name): position
+            for position, domain in enumerate(kernel.domains)
+            if names[domain.name] == 1
+        }
         for uuid, row in self.rows.items():
-            position = places.get(uuid) if row.domain.id is not None else None
+            position = places.get((uuid, row.domain.name)) if row.domain.id is not None else None
             row.lay_over(None if position is None else Part(kernel, position, groups, overlay=True))
 
     def lift(self) -> None:
