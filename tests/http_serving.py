@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ import aiohttp
 
 import domstats
 from domstats.collector.collector import Collector
+from domstats.serve.history.fields import DEFAULT_FIELDS
+from domstats.serve.history.following import Following, history_of
+from domstats.serve.history.history import BYTES
 from domstats.serve.http import http_server
 from domstats.serve.http.options import Address, HttpOptions
 from domstats.serve.http.server import HttpServer
@@ -87,14 +90,28 @@ class Serving:
 
 @asynccontextmanager
 async def http_serving(
-    uri: str, *, max_age: float | None = None, swept: bool = True, plan: dict[str, float] | None = None, **options: Any
+    uri: str,
+    *,
+    max_age: float | None = None,
+    swept: bool = True,
+    plan: dict[str, float] | None = None,
+    history_bytes: int = BYTES,
+    history_fields: Sequence[str] = DEFAULT_FIELDS,
+    **options: Any,
 ) -> AsyncIterator[Serving]:
     """A server over that host, for as long as the block lasts.
 
-    `plan`: periods of the groups that are collected; all, as usual, when None. `options`: of HttpOptions.
+    `plan`: periods of the groups that are collected; all, as usual, when None. `history_bytes`: 0 for no history.
+    `options`: of HttpOptions.
     """
-    async with domstats.collect(uri, plan, plan=plan) as collector:
-        server = http_server(collector, HttpOptions(**({"listen": HERE} | options)), max_age)
+    async with AsyncExitStack() as stack:
+        collector = await stack.enter_async_context(domstats.collect(uri, plan, plan=plan))
+        history = history_of(collector, history_fields, history_bytes=history_bytes) if history_bytes else None
+        if history is not None:
+            following = Following(history, collector)
+            await following.start()
+            stack.push_async_callback(following.stop)
+        server = http_server(collector, HttpOptions(**({"listen": HERE} | options)), max_age, history=history)
         await server.start()
         try:
             async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding"]) as client:

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 import domstats
 from domstats.catalog.groups import GROUPS
 from domstats.collector.collector import Collector
+from domstats.serve.history.following import Following, history_of
 from domstats.serve.http import http_server
 from domstats.serve.http.options import Address, HttpOptions
 
@@ -42,12 +43,16 @@ async def served(uri: str, period: float = 1.0, token: str | None = None) -> Asy
     """A server over that host, whose groups are all asked for so often, for as long as the block lasts; `token`: what
     its clients have to know."""
     async with domstats.collect(uri, plan={group.name: period for group in GROUPS}, share=1.0) as collector:
-        server = http_server(collector, HttpOptions((Address("127.0.0.1", 0),), token=token))
+        following = Following(history_of(collector), collector)
+        options = HttpOptions((Address("127.0.0.1", 0),), token=token)
+        server = http_server(collector, options, history=following.history)
+        await following.start()
         await server.start()
         try:
             yield Served(collector, server.urls[0])
         finally:
             await server.stop()
+            await following.stop()
 
 
 @dataclass(eq=False)

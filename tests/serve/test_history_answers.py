@@ -16,7 +16,7 @@ from domstats.formats.document import as_json
 from domstats.model.flags import NO_FILTERS
 from domstats.model.params import ParamType
 from domstats.serve.history.answers import Question, answer, split_names
-from domstats.serve.history.following import follow, history_of
+from domstats.serve.history.following import Following, history_of
 from domstats.serve.history.history import History
 from domstats.sources.sim.source import SimSource
 from fast_time import clock, in_fast_time
@@ -134,10 +134,11 @@ class TestFollowing:
         collector = Collector(Reach(source), make_plan(0, {}), 5.0, NO_FILTERS, lambda _: True)
         await collector.start()
         history = history_of(collector)
-        following = asyncio.create_task(follow(history, collector))
+        following = Following(history, collector)
+        await following.start()
         await asyncio.sleep(4000.0)
         await collector.aclose()
-        await following
+        await following.stop()
         kept = history.kept()
         assert (kept.guests, kept.waiting) == (10, 0)
         assert kept.seconds > 3590

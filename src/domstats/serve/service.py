@@ -219,7 +219,7 @@ class Service:
     async def _http(self, wanted: HttpSettings, running: Running, undo: AsyncExitStack) -> HttpServer:
         server = http_server(
             running.collector,
-            replace(wanted.options, listen=wanted.listen or (), history_bytes=0),
+            replace(wanted.options, listen=wanted.listen or ()),
             running.chosen.metrics.max_age,
             metrics=running.chosen.metrics,
             history=None if running.following is None else running.following.history,

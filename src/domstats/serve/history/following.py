@@ -26,12 +26,6 @@ def history_of(collector: Collector, fields: Iterable[str] = DEFAULT_FIELDS, *, 
     return History(fields, history_bytes=history_bytes, periods=periods(collector.plan))
 
 
-async def follow(history: History, collector: Collector) -> None:
-    """Take in every snapshot, until the collector is closed."""
-    async for snapshot in collector:
-        history.add(snapshot)
-
-
 class Following:
     """A Part (see serve.life) that has a history follow a collector."""
 
@@ -41,7 +35,7 @@ class Following:
 
     async def start(self) -> None:
         """Begin with what is known now."""
-        self._task = asyncio.create_task(follow(self.history, self._collector))
+        self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
         """Take in no more. Raises what ended it before."""
@@ -49,3 +43,7 @@ class Following:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    async def _follow(self) -> None:
+        async for snapshot in self._collector:
+            self.history.add(snapshot)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domstats.errors import UsageError
-from domstats.serve.history.fields import DEFAULT_FIELDS
-from domstats.serve.history.history import BYTES
 
 PORT = 9177
 """Where domstats listens when nobody says; exporters for libvirt have it."""
@@ -82,11 +80,6 @@ class HttpOptions:
     """How long a client may read nothing of an answer."""
     gone_seconds: float = 60.0
     """How long the host may not answer before /readyz says so."""
-
-    history_bytes: int = BYTES
-    """What the history of the domains may take; 0 for none."""
-    history_fields: tuple[str, ...] = DEFAULT_FIELDS
-    """What is kept in it; see serve.history.fields."""
 
     def __post_init__(self) -> None:
         if self.key is not None and self.certificate is None:

@@ -17,7 +17,6 @@ from domstats.collector.collector import Collector
 from domstats.errors import ConnectError, UsageError
 from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
 from domstats.formats.metrics.service import Service
-from domstats.serve.history.following import follow, history_of
 from domstats.serve.history.history import History
 from domstats.serve.http.access import KIND, kind_of
 from domstats.serve.http.connection import Connection
@@ -60,8 +59,8 @@ class HttpServer:
     ) -> None:
         """`max_age`: seconds that a value is served for, where the form it is served in has no place for its age; by
         default twice the period of the slowest groups. `metrics`: what /metrics shows when a request does not say.
-        `history`: one that somebody else has follow the collector, instead of one by the options. `sockets`: where to
-        listen, instead of at the options' addresses; they are closed at the end. `tally`: counts what is answered.
+        `history`: one that follows the collector, for /v1/history; without one there is no such path. `sockets`: where
+        to listen, instead of at the options' addresses; they are closed at the end. `tally`: counts what is answered.
         `service`: what /metrics says of the process. Raises UsageError.
         """
         if sockets is None and not options.listen:
@@ -69,9 +68,8 @@ class HttpServer:
         self._collector, self._options, self._max_age = collector, options, max_age
         self._metrics, self._service = metrics, service
         self._sockets, self.tally = sockets, tally or Tally()
-        self.history = _history(collector, options) if history is None else history
+        self.history = history
         """Of the domains; None where none is kept."""
-        self._follows = history is None and self.history is not None
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -152,8 +150,6 @@ class HttpServer:
         for sock in self._sockets or ():
             self._servers.append(await self._serve(tls, sock=sock))
         self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
-        if self._follows and self.history is not None:
-            self._tasks.append(asyncio.create_task(follow(self.history, self._collector)))
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
@@ -218,12 +214,6 @@ class HttpServer:
             await asyncio.sleep(_LOOKING_AFTER)
             for connection in list(self._connections):
                 connection.look_after(now())
-
-
-def _history(collector: Collector, options: HttpOptions) -> History | None:
-    if not options.history_bytes:
-        return None
-    return history_of(collector, options.history_fields, history_bytes=options.history_bytes)
 
 
 def _make_room(connections: int) -> None:
