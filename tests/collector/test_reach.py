@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from domstats.collector.reach import Reach
+from domstats.errors import ConnectionLost
 from domstats.sources import Source
 
 
@@ -45,3 +46,40 @@ async def test_who_is_cancelled_while_the_lost_connection_ends_leaves_none_open(
     await reach.close()
     assert first.next is not None
     assert (first.closed, first.next.closed) == (True, True)
+
+
+async def test_who_opens_one_while_all_are_closed_leaves_none_open() -> None:
+    first: Any = Connection()
+    first.may_end.set()
+    opened: list[Connection] = []
+    begun, may_open = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_deadline: float) -> Connection:
+        begun.set()
+        await may_open.wait()
+        opened.append(Connection())
+        opened[-1].may_end.set()
+        return opened[-1]
+
+    first.another, first.lost = slowly, True
+    reach = Reach(cast(Source, first), width=2)
+    main, lane = asyncio.create_task(reach.main()), asyncio.create_task(reach.lanes.take())
+    await begun.wait()
+    await reach.close()
+    may_open.set()
+    await main
+    with pytest.raises(ConnectionLost):
+        await lane
+    assert [each.closed for each in opened] == [True, True]
+
+
+async def test_connections_that_somebody_still_holds_are_closed_with_the_others() -> None:
+    first: Any = Connection()
+    first.may_end.set()
+    reach = Reach(cast(Source, first), width=2)
+    held: Any = await reach.lanes.take()
+    await reach.close()
+    assert held.closed
+    reach.lanes.give(held)
+    with pytest.raises(ConnectionLost):
+        await reach.lanes.take()

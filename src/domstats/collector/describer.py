@@ -10,8 +10,8 @@ from domstats.collector.lanes import HungCall
 from domstats.collector.reach import Reach
 from domstats.collector.sweep import FOR_EVER, UNREACHED
 from domstats.errors import DomstatsError, UnknownDomain
+from domstats.model.description import Description
 from domstats.model.domain import Domain
-from domstats.sources import Source
 
 FEW = 8
 """Domains that are read one after another, over one connection; each takes libvirtd 1 ms."""
@@ -85,22 +85,24 @@ class Describer:
             source = await self._reach.lanes.take()
         except UNREACHED:
             return
-        for domain in chosen:
-            self._wanted.pop(domain.uuid, None)
-            if not await self._read_one(source, domain):
-                return  # the connection is not free
-        self._reach.lanes.give(source)
-
-    async def _read_one(self, source: Source, domain: Domain) -> bool:
-        """Whether the source may be used again."""
-        task = asyncio.ensure_future(source.describe(domain, FOR_EVER))
+        task = None
         try:
-            await asyncio.wait([task], timeout=LATE)
+            for domain in chosen:
+                self._wanted.pop(domain.uuid, None)
+                task = asyncio.ensure_future(source.describe(domain, FOR_EVER))
+                if not await self._read_one(task, domain):
+                    break
         finally:
-            if not task.done():
-                self.want(domain.uuid)
+            if task is None or task.done():
+                self._reach.lanes.give(source)
+            else:
                 self._reach.lanes.hang(HungCall(task, source, []))
+
+    async def _read_one(self, task: asyncio.Future[Description], domain: Domain) -> bool:
+        """Whether the definition, or an error, has come in time."""
+        await asyncio.wait([task], timeout=LATE)
         if not task.done():
+            self.want(domain.uuid)
             return False
         try:
             self._board.describe(domain.uuid, task.result())

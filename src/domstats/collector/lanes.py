@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domstats.collector.turns import Turns
-from domstats.errors import DomstatsError
+from domstats.errors import ConnectionLost, DomstatsError
 from domstats.model.domain import Domain
 from domstats.sources import Source
 
@@ -34,7 +34,10 @@ class HungCall:
 
 
 class Lanes:
-    """Up to `width` calls at a time, each on a connection of its own."""
+    """Up to `width` calls at a time, each on a connection of its own.
+
+    The connections are the lanes': `close` closes them, also those that somebody still holds.
+    """
 
     def __init__(self, opener: Opener, width: int, max_hung: int, on_late: Callable[[HungCall], None]) -> None:
         """`on_late` is told of a hung call that has ended after all."""
@@ -42,7 +45,9 @@ class Lanes:
         self.width, self.max_hung = width, max_hung
         self.hung: list[HungCall] = []
         self.turns = Turns()
+        self._all: set[Source] = set()
         self._free: list[Source] = []
+        self._closed = False
         self._busy = 0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -59,7 +64,7 @@ class Lanes:
     async def take(self) -> Source:
         """A connection for one call, as soon as there may be one. Then say `give`, or `hang`.
 
-        Raises what opening a connection raises.
+        Raises what opening a connection raises, and ConnectionLost once the lanes are closed.
         """
         while self._busy >= self.width or self._busy + len(self.hung) >= self.max_hung:
             turn = asyncio.get_running_loop().create_future()
@@ -70,15 +75,23 @@ class Lanes:
                 self._waiting.remove(turn)
         self._busy += 1
         try:
-            while self._free:
+            while self._free and not self._closed:
                 source = self._free.pop()
                 if not source.lost:
                     return source
-                await close(source)
-            return await self._opener()
+                await self._close(source)
+            return await self._open()
         except BaseException:  # whatever ended it, the place is free again
             self._leave()
             raise
+
+    async def _open(self) -> Source:
+        source = await self._opener()
+        self._all.add(source)
+        if self._closed:
+            await self._close(source)
+            raise ConnectionLost("the connection was closed")
+        return source
 
     def give(self, source: Source) -> None:
         """The call is over."""
@@ -110,13 +123,17 @@ class Lanes:
 
     async def close(self) -> None:
         """Close every connection. Calls that hang are left to libvirtd, which ends them when their guest answers."""
+        self._closed = True
         for call in list(self.hung):
             call.task.cancel()
             with suppress(asyncio.CancelledError, DomstatsError):
                 await call.task
-            await asyncio.sleep(0)  # for its callback, which gives the connection back
-        while self._free:
-            await close(self._free.pop())
+        self._free.clear()
+        await asyncio.gather(*(self._close(source) for source in list(self._all)))
+
+    async def _close(self, source: Source) -> None:
+        await close(source)
+        self._all.discard(source)
 
 
 async def close(source: Source) -> None:

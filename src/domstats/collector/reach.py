@@ -93,6 +93,8 @@ class Reach:
             if self._main.lost:
                 lost, self._main = self._main, await self._main.another(OPENING)
                 self.cost.reconnects += 1
+                if self._closed:
+                    await close(self._main)
                 await close(lost)  # last: whoever is cancelled here leaves nothing open
         return self._main
 
