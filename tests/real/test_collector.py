@@ -21,6 +21,8 @@ PATIENCE = 30.0
 QUICKLY = {group.name: 0.2 for group in GROUPS}
 GUESTS = 6
 RESTARTS = 20
+CLOSED = 40
+"""Collectors, after different times. At the worst moments connections were left open in one of twelve."""
 PAGE = 4096
 
 
@@ -148,6 +150,22 @@ async def test_a_daemon_that_is_restarted_again_and_again(spare: Hypervisor, col
     assert memory - before[1] < 4 << 20
     assert collector.cost.reconnects >= RESTARTS
     assert len(asyncio.all_tasks()) < 20
+
+
+async def test_what_is_closed_in_the_middle_of_its_work_leaves_no_connection(hypervisor: Hypervisor) -> None:
+    before = sockets()
+    for number in range(CLOSED):
+        async with domstats.collect(hypervisor.uri) as collector:
+            refreshing = asyncio.create_task(collector.refresh(PATIENCE, since=collector.clock()))
+            await asyncio.sleep(number * 0.4 / CLOSED)
+        await refreshing
+    assert sockets() == before
+
+
+def sockets() -> int:
+    """How many this process has open."""
+    links = [Path("/proc/self/fd") / each for each in os.listdir("/proc/self/fd")]  # noqa: PTH208
+    return sum(link.readlink().parts[0].startswith("socket:") for link in links if link.is_symlink())
 
 
 async def through_a_restart(spare: Hypervisor, collector: domstats.Collector, how: signal.Signals) -> None:
