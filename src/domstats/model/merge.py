@@ -69,7 +69,7 @@ _RecordKey = tuple[str, tuple[_Piece, ...]]
 """Of which parts the record of a domain, named by its UUID, is made."""
 
 
-PLANS_MAX = 4
+PLANS_MAX = 2
 """A round is most often like the last one, or like the one whose samples came before it."""
 
 

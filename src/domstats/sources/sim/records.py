@@ -24,6 +24,7 @@ from domstats.sources.sim.keys import Section
 from domstats.sources.sim.life import Device, Life
 from domstats.sources.sim.program import Program
 from domstats.sources.sim.script import Version, release
+from domstats.sources.sim.selection import RECORD, cost
 
 _IMAGE = ("name", "path", "backingIndex")
 _WITHOUT_MONITOR: Mapping[Section, tuple[str, ...]] = {
@@ -35,10 +36,8 @@ _WITHOUT_MONITOR: Mapping[Section, tuple[str, ...]] = {
     **dict.fromkeys((keys.IOTHREADS, keys.IOTHREAD, keys.DIRTYRATE, keys.VM), ()),
 }
 """What is left of the sections that libvirt asks a guest for, when it could not be asked; the others stay whole."""
-_PARTS_A_GUEST = 16
-"""Records of a guest that are kept: by what it was, and what was asked."""
-_KEPT_LEAST = 1 << 22
-"""Values of the polls that are kept of a small fleet; of a large one, twice what the whole of it has."""
+_PARTS_A_GUEST = 6
+"""Records of a guest that are kept, those used last: by what it was, and what was asked."""
 
 _Draft = tuple[RecordLayout, Ints, Floats, tuple[tuple[int, int], ...]]
 """A Part to be: its record, places and fixed values, and since when each counter counts (NaN: from before the script).
@@ -102,7 +101,7 @@ class Records:
         self._parts: OrderedDict[tuple[Life, _Asked], Part] = OrderedDict()
         self._layouts: dict[tuple[Domain, Shape, tuple[str, ...]], RecordLayout] = {}
         self._polls: OrderedDict[tuple[Part, ...], Poll] = OrderedDict()
-        self._room = max(_KEPT_LEAST, 2 * program.size)
+        self._room = 2 * (program.size + RECORD * program.guests)
 
     def __len__(self) -> int:
         """How many guests there ever are."""
@@ -113,7 +112,7 @@ class Records:
         poll = self._polls.get(parts)
         if poll is None:
             poll = self._polls[parts] = _poll(parts)
-            while len(self._polls) > 1 and sum(each.layout.size for each in self._polls.values()) > self._room:
+            while len(self._polls) > 1 and sum(cost(each.layout) for each in self._polls.values()) > self._room:
                 self._polls.popitem(last=False)
         self._polls.move_to_end(parts)
         return poll
@@ -129,6 +128,9 @@ class Records:
         """The records of guests with these groups, each whole, or only what needs no monitor."""
         asked = [(life, (groups, backing, whole)) for life, whole in visited]
         found = [self._parts.get(each) for each in asked]
+        for each, part in zip(asked, found, strict=True):
+            if part is not None:
+                self._parts.move_to_end(each)
         if None in found:
             new = dict.fromkeys(each for each, part in zip(asked, found, strict=True) if part is None)
             self._make(list(new))

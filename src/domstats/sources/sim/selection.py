@@ -20,7 +20,7 @@ ALL_GROUPS = sum(1 << group.bit for group in GROUPS)
 """The bits of all groups, those without values (perf, memory) included."""
 _ARGUMENT_UNSUPPORTED, _FROM_QEMU = 74, 10
 """virErrorNumber and virErrorDomain of libvirt's report."""
-_RECORD = 100
+RECORD = 100
 """What a record of a selection that is kept counts, beside its values: about as much memory as so many of them."""
 _KEPT_LEAST = 1 << 22
 """Values and records that are kept of a small fleet; of a large one, twice what the whole of it counts."""
@@ -49,7 +49,7 @@ class Selector:
         self._kinds: Ints = kinds.reshape(-1)
         """Guests of one kind have the same keys."""
         self._kept: OrderedDict[tuple[int, bool, bytes], Selection] = OrderedDict()
-        self._room = max(_KEPT_LEAST, 2 * (program.size + _RECORD * program.guests))
+        self._room = max(_KEPT_LEAST, 2 * (program.size + RECORD * program.guests))
 
     def select(self, positions: Ints, groups: int, *, backing: bool) -> Selection:
         """The records of the guests at these positions, in this order, with these groups (bits, not 0)."""
@@ -57,7 +57,7 @@ class Selector:
         selection = self._kept.get(key)
         if selection is None:
             selection = self._kept[key] = self._make(positions, groups, backing=backing)
-            while len(self._kept) > 1 and sum(map(_cost, self._kept.values())) > self._room:
+            while len(self._kept) > 1 and sum(cost(each.layout) for each in self._kept.values()) > self._room:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return selection
@@ -99,8 +99,9 @@ class Selector:
         return places
 
 
-def _cost(selection: Selection) -> int:
-    return selection.layout.size + _RECORD * (1 + len(selection.layout))
+def cost(layout: Layout) -> int:
+    """What a poll with this layout counts while it is kept: about as much memory as so many values."""
+    return layout.size + RECORD * (1 + len(layout))
 
 
 def check_groups(groups: int, flags: DomainFilter, supported: int) -> None:
