@@ -68,6 +68,21 @@ class TestSamples:
         rx = [time for time, value in numbers(history, "rx") if value is None]
         assert rx == [0, 62]
 
+    @pytest.mark.parametrize("seconds", [5.0, 60.0])
+    def test_other_periods_keep_what_there_is(self, seconds: float) -> None:
+        history = History(["cpu"], periods=EVERY_15)
+        times = [15.0 * number for number in range(40)]
+        for time in times:
+            history.add(host(time))
+        history.repace(np.full(len(COLUMN_NAMES), seconds))
+        anew = [times[-1] + seconds * number for number in range(1, 51)]
+        for time in anew:
+            history.add(host(time))
+        found = [time for time, _ in numbers(history, "cpu")]
+        assert found[-len(anew) :] == anew
+        assert set(found[: -len(anew)]) <= set(times)
+        assert found[0] < 100.0
+
     def test_a_clock_set_back_a_little_is_waited_for(self) -> None:
         history = History(["mem"], periods=EVERY_15)
         for time in (0.0, 15.0, 30.0, 5.0, 29.0, 45.0):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from domstats.errors import ConnectError
-from domstats.serve.life import STOPPING, live
+from domstats.serve.life import STOPPING, Work, live
 from fast_time import in_fast_time
 
 
@@ -50,7 +50,7 @@ async def test_one_that_does_not_start() -> None:
     told: list[str] = []
     with pytest.raises(ConnectError):
         await live([Part("a", told), Part("b", told, fails=True), Part("c", told)], never())
-    assert told == ["start a", "stop a"]
+    assert told == ["start a", "stop b", "stop a"]
 
 
 async def test_an_end_that_is_a_defect() -> None:
@@ -58,6 +58,18 @@ async def test_an_end_that_is_a_defect() -> None:
     with pytest.raises(RuntimeError):
         await live([Part("a", told)], never(), fault())
     assert told == ["start a", "stop a"]
+
+
+async def test_work_that_ends_by_a_defect_is_told_of() -> None:
+    work = Work()
+    work.begin(never())
+    work.check()
+    work.begin(fault())
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError):
+        work.check()
+    await work.stop()
+    await work.stop()
 
 
 @in_fast_time

@@ -120,6 +120,9 @@ async def test_another_plan(tmp_path: Path) -> None:
             async for _ in collector:
                 if collector.guests_period == 20.0:
                     break
+        assert before.following is not None
+        assert trial.running.following is before.following
+        assert max(before.following.history._room.stores[0].periods) == 20.0
 
 
 @pytest.mark.parametrize("plan", ["block = 7", "block = 2, cpu = 30"])
@@ -131,6 +134,22 @@ async def test_what_takes_another_collector(tmp_path: Path, plan: str) -> None:
         assert trial.service.collector.swept
         with pytest.raises(UsageError, match="takes another collector"):
             before.collector.replan(trial.running.chosen.host.plan, 5.0)
+
+
+async def test_a_defect_of_a_part_ends_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(chosen("", tmp_path, free_port()), Listeners(), STARTED)
+    await service.start()
+    running = service._running
+    assert running is not None
+    assert running.following is not None
+
+    def fail(_snapshot: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(running.following.history, "add", fail)
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(service.watch(), PATIENCE)
+    await service.stop()
 
 
 async def test_another_token(tmp_path: Path) -> None:

@@ -15,10 +15,33 @@ class Part(Protocol):
     """Something that serves."""
 
     async def start(self) -> None:
-        """Begin to serve. What it raises ends the server; the part then holds nothing."""
+        """Begin to serve. What it raises ends the server; the part is stopped then, too."""
 
     async def stop(self) -> None:
-        """Serve no more, and let go of everything."""
+        """Serve no more, and let go of everything, also of what a start that failed has left."""
+
+
+class Work:
+    """What a part does beside its answers: tasks that go on until it is stopped."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have it done from now on."""
+        self._tasks.append(asyncio.create_task(work))
+
+    def check(self) -> None:
+        """Raise what has ended some of it: none of it ends by itself."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def stop(self) -> None:
+        """End all of it; safe to call twice."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None], stopping: float = STOPPING) -> None:
@@ -49,8 +72,13 @@ async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None], stopping
 
 async def _start(parts: Sequence[Part], stack: AsyncExitStack, stopping: float) -> None:
     for part in parts:
-        await part.start()
-        stack.push_async_callback(stop, part, stopping)
+        await begin(part, stack, stopping)
+
+
+async def begin(part: Part, stack: AsyncExitStack, stopping: float = STOPPING) -> None:
+    """Start a part, which is stopped with the stack."""
+    stack.push_async_callback(stop, part, stopping)
+    await part.start()
 
 
 async def stop(part: Part, seconds: float = STOPPING) -> None:

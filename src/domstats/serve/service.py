@@ -20,12 +20,12 @@ from domstats.collector.collector import Collector
 from domstats.errors import DomstatsError
 from domstats.formats.metrics.service import Service as Figures
 from domstats.serve.figures import figures
-from domstats.serve.history.following import Following, history_of
+from domstats.serve.history.following import Following, history_of, periods
 from domstats.serve.http import http_server
 from domstats.serve.http.options import Address
 from domstats.serve.http.tally import Tally
 from domstats.serve.libvirt.server import LibvirtServer
-from domstats.serve.life import Part, stop
+from domstats.serve.life import begin, stop
 from domstats.serve.listeners import Listeners
 from domstats.serve.settings import HostSettings, HttpSettings, LibvirtSettings, Settings, completed
 
@@ -50,7 +50,7 @@ class Running:
     http: HttpServer | None = None
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[HttpServer | LibvirtServer | Following]:
         """In the order in which they are stopped."""
         return [part for part in (self.http, self.libvirt, self.following) if part is not None]
 
@@ -80,19 +80,16 @@ class Service:
 
     async def start(self) -> None:
         """Collect and serve from now on. Raises what `domstats.collect` raises, ConnectError, UsageError."""
-        try:
-            async with AsyncExitStack() as undo:
-                self._running = await self._begin(self._chosen, None, undo)
-                undo.pop_all()
-        except BaseException:  # nobody else would close the sockets
-            self._listeners.close_others()
-            raise
+        async with AsyncExitStack() as undo:
+            self._running = await self._begin(self._chosen, None, undo)
+            undo.pop_all()
         self._there.set()
         self._tell_where()
 
     async def stop(self) -> None:
         """End everything, within a few seconds."""
-        if self._running is None:
+        if self._running is None:  # the start has failed
+            self._listeners.close_others()
             return
         for part in self._running.parts:
             await stop(part)
@@ -125,11 +122,17 @@ class Service:
             collector = self.collector
             async for snapshot in collector:
                 self.seen = now()
+                self._check()
                 if told != collector.uri and collector.swept:
                     told = collector.uri
                     _log.info("%s domains of %s are served", f"{len(snapshot):,}", collector.uri)
             if collector is self.collector:
                 return
+
+    def _check(self) -> None:
+        """Raise what has ended a part's work by a defect: whoever started this starts it anew."""
+        for part in self._running.parts if self._running is not None else ():
+            part.work.check()
 
     @property
     def is_alive(self) -> bool:
@@ -203,7 +206,7 @@ class Service:
         if history is None:
             history = history_of(collector, wanted.fields, history_bytes=wanted.bytes)
         following = Following(history, collector)
-        await _started(following, undo)
+        await begin(following, undo)
         return following
 
     async def _libvirt(self, wanted: LibvirtSettings, collector: Collector, undo: AsyncExitStack) -> LibvirtServer:
@@ -213,7 +216,7 @@ class Service:
             max_age=wanted.max_age,
             max_clients=wanted.max_clients,
         )
-        await _started(server, undo)
+        await begin(server, undo)
         return server
 
     async def _http(self, wanted: HttpSettings, running: Running, undo: AsyncExitStack) -> HttpServer:
@@ -227,7 +230,7 @@ class Service:
             tally=self._tally,
             service=self.figures,
         )
-        await _started(server, undo)
+        await begin(server, undo)
         return server
 
     async def _replace(self, before: Running, running: Running) -> None:
@@ -235,6 +238,8 @@ class Service:
         self._running, self._chosen = running, running.chosen
         if running.collector is before.collector and running.chosen.host != before.chosen.host:
             running.collector.replan(running.chosen.host.plan, running.chosen.host.deadline)
+        if running.following is not None:
+            running.following.history.repace(periods(running.collector.plan))
         if before.libvirt is not None and running.libvirt is not before.libvirt:
             self._libvirt_calls += before.libvirt.calls
         for part in before.parts:
@@ -271,11 +276,6 @@ class _Closing:
         """End it."""
         with suppress(DomstatsError):
             await self._collecting.__aexit__(None, None, None)
-
-
-async def _started(part: Part, undo: AsyncExitStack) -> None:
-    await part.start()
-    undo.push_async_callback(stop, part)
 
 
 def _is_asked_alike(before: HostSettings, now: HostSettings) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +11,7 @@ from domstats.collector.collector import Collector
 from domstats.collector.plan import Plan, by_group
 from domstats.serve.history.fields import DEFAULT_FIELDS
 from domstats.serve.history.history import BYTES, History
+from domstats.serve.life import Work
 
 
 def periods(plan: Plan) -> npt.NDArray[np.float64]:
@@ -31,18 +30,15 @@ class Following:
 
     def __init__(self, history: History, collector: Collector) -> None:
         self.history, self._collector = history, collector
-        self._task: asyncio.Task[None] | None = None
+        self.work = Work()
 
     async def start(self) -> None:
         """Begin with what is known now."""
-        self._task = asyncio.create_task(self._follow())
+        self.work.begin(self._follow())
 
     async def stop(self) -> None:
-        """Take in no more. Raises what ended it before."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Take in no more."""
+        await self.work.stop()
 
     async def _follow(self) -> None:
         async for snapshot in self._collector:

@@ -129,6 +129,11 @@ class History:
         self._forget_old(snapshot.time)
         self._take(snapshot, before or snapshot)
 
+    def repace(self, periods: npt.NDArray[np.float64]) -> None:
+        """From now on samples come at these periods, see __init__; what there is is kept, block after block."""
+        each = np.maximum(periods, LEAST_PERIOD)
+        self._room.repace([each[self._paces == pace].min() for pace in range(self._paces.max() + 1)])
+
     def clear(self) -> None:
         """Forget everything."""
         for guest in self._guests.values():

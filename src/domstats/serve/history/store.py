@@ -205,6 +205,13 @@ class Room:
         self.budget = Budget(limit)
         self.stores = [Store(kind, periods, self.budget) for kind in kinds]
 
+    def repace(self, periods: Sequence[float]) -> None:
+        """Each of the periods is another now; `settle` makes the blocks anew."""
+        for store in self.stores:
+            store.periods = tuple(periods)
+        while not self._fits(self.budget.squeeze, self.budget.limit) and self.budget.squeeze < SQUEEZE_MAX:
+            self.budget.squeeze *= 2
+
     def squeeze(self) -> None:
         """Keep everything coarser, unless that is under way or has gone as far as it may."""
         if self._is_settled and self.budget.squeeze < SQUEEZE_MAX:
@@ -215,13 +222,16 @@ class Room:
         if any(store.remake_one() for store in self.stores):
             return True
         finer = self.budget.squeeze // 2
-        if finer and self._is_settled:
-            size = sum(store.size_if(finer) for store in self.stores)
-            largest = max(store.largest(finer) for store in self.stores)
-            if size < _RELAXED * self.budget.limit and size + largest <= self.budget.limit:
-                self.budget.squeeze = finer
-                return True
+        if finer and self._is_settled and self._fits(finer, _RELAXED * self.budget.limit):
+            self.budget.squeeze = finer
+            return True
         return False
+
+    def _fits(self, squeeze: int, limit: float) -> bool:
+        """Whether all blocks would take no more than that, and leave room to make any of them anew."""
+        size = sum(store.size_if(squeeze) for store in self.stores)
+        largest = max(store.largest(squeeze) for store in self.stores)
+        return size <= limit and size + largest <= self.budget.limit
 
     @property
     def _is_settled(self) -> bool:

@@ -31,6 +31,7 @@ from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
 from domstats.serve.http.tally import Tally
 from domstats.serve.http.workers import Renderings, Worker
+from domstats.serve.life import Work
 
 BACKLOG = 512
 """Clients that may wait to be accepted."""
@@ -72,7 +73,7 @@ class HttpServer:
         """Of the domains; None where none is kept."""
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self.work = Work()
         self._workers: list[Worker] = []
         self._renderings: list[Renderings] = []
         self._runner: web.AppRunner | None = None
@@ -107,31 +108,6 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen from now on. Raises ConnectError, UsageError."""
-        try:
-            await self._start()
-        except BaseException:  # nobody else would let go of what was begun
-            await self.stop()
-            raise
-
-    async def stop(self) -> None:
-        """Take no more clients, and close those there are; safe to call twice."""
-        for server in self._servers:
-            server.close()
-        for sock in self._sockets or ():
-            sock.close()  # of those that were not reached yet, too
-        if self._streams is not None:
-            self._streams.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._runner is not None:
-            await self._runner.cleanup()
-        for connection in list(self._connections):
-            connection.abort()
-        for worker in self._workers:
-            worker.close()
-
-    async def _start(self) -> None:
         tls = _tls(self._options)
         _make_room(self._options.max_connections)
         for each in self._options.listen:
@@ -149,7 +125,24 @@ class HttpServer:
                 self._servers.append(await self._listen(each, tls))
         for sock in self._sockets or ():
             self._servers.append(await self._serve(tls, sock=sock))
-        self._tasks = [asyncio.create_task(latest.follow()), asyncio.create_task(self._look_after())]
+        self.work.begin(latest.follow())
+        self.work.begin(self._look_after())
+
+    async def stop(self) -> None:
+        """Take no more clients, and close those there are; safe to call twice."""
+        for server in self._servers:
+            server.close()
+        for sock in self._sockets or ():
+            sock.close()  # of those that were not reached yet, too
+        if self._streams is not None:
+            self._streams.close()
+        await self.work.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        for connection in list(self._connections):
+            connection.abort()
+        for worker in self._workers:
+            worker.close()
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""

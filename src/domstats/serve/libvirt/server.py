@@ -16,6 +16,7 @@ from domstats.serve.libvirt.client import Client
 from domstats.serve.libvirt.daemon import Daemon
 from domstats.serve.libvirt.lists import Rolls
 from domstats.serve.libvirt.made import Made
+from domstats.serve.life import Work
 from domstats.serve.sockets import Listening
 from domstats.sources import DomainEvent
 from domstats.sources.libvirt.source import LibvirtSource
@@ -52,7 +53,7 @@ class LibvirtServer:
         self._behind: Behind | None = None
         self._bulk: Bulk | None = None
         self._answers: Answers | None = None
-        self._caretaker: asyncio.Task[None] | None = None
+        self.work = Work()
 
     @property
     def clients(self) -> int:
@@ -66,13 +67,6 @@ class LibvirtServer:
 
     async def start(self) -> None:
         """Listen from now on. Raises ConnectError and its kinds, UsageError."""
-        try:
-            await self._start()
-        except BaseException:  # nobody else would let go of what was begun
-            await self.stop()
-            raise
-
-    async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         behind = self._behind = await self._find_behind()
         bulk = self._bulk = Bulk(self._collector, self._freshness, behind, self._rolls)
@@ -83,7 +77,7 @@ class LibvirtServer:
             # Not create_unix_server: from Python 3.13 on that removes the socket's file, whosoever it is.
             server = await loop.create_server(lambda: Client(answers, self._came, self._went), sock=listening.sock)
             self._servers.append(server)
-        self._caretaker = asyncio.create_task(self._look_after())
+        self.work.begin(self._look_after())
 
     async def stop(self) -> None:
         """Take no more clients, close those there are, and remove the sockets that were made; safe to call twice."""
@@ -92,8 +86,7 @@ class LibvirtServer:
         for listening in self._listening:
             listening.remove()
         self._listening = ()
-        if self._caretaker is not None:
-            self._caretaker.cancel()
+        await self.work.stop()
         for client in list(self._clients):
             client.abort("is not served any more")
         if self._bulk is not None:
