@@ -87,10 +87,11 @@ def unexpected(log: Path) -> list[str]:
     return [f"it said: {line}" for line in lines(log) if not any(each in line for each in EXPECTED)]
 
 
-async def running() -> list[str]:
-    """Names of the guests that run."""
-    snapshot = await SimSource(f"sim:///?domains={GUESTS}").stats([], StatsGroup.STATE, NO_FILTERS, PATIENCE)
-    return [record.domain.name for record in snapshot if record["state"] == "running"]
+async def running() -> dict[str, int]:
+    """The guests that run, and how many vCPUs each has."""
+    groups = StatsGroup.STATE | StatsGroup.VCPU
+    snapshot = await SimSource(f"sim:///?domains={GUESTS}").stats([], groups, NO_FILTERS, PATIENCE)
+    return {record.domain.name: record["vcpu.current"] for record in snapshot if record["state"] == "running"}
 
 
 async def over_and_over(act: Callable[[], Coroutine[Any, Any, None]], errors: list[str]) -> None:

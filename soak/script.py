@@ -1,8 +1,8 @@
-"""What happens to the simulated guests: the same deeds every round, each time to others."""
+"""What happens to the simulated guests: the same deeds every round, each time to others; then all is as it was."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 ROUND = 30
 """Seconds of a round; at its end everybody answers again."""
@@ -10,8 +10,8 @@ HANGING = 3
 """Guests that hang at a time: fewer than make the collector careful with all others."""
 
 
-def script(seconds: float, running: Sequence[str]) -> str:
-    """A script of rounds for so long, as TOML. `running`: names of guests that are on."""
+def script(seconds: float, running: Mapping[str, int]) -> str:
+    """A script of rounds for so long, as TOML. `running`: guests that are on, and how many vCPUs each has."""
     texts = []
     for number in range(int(seconds / ROUND) + 1):
         for at, do, domains, *more in _round(number, running):
@@ -22,9 +22,10 @@ def script(seconds: float, running: Sequence[str]) -> str:
     return "\n\n".join(texts) + "\n"
 
 
-def _round(number: int, running: Sequence[str]) -> Iterator[tuple[int, str, tuple[str, ...], *tuple[str, ...]]]:
+def _round(number: int, running: Mapping[str, int]) -> Iterator[tuple[int, str, tuple[str, ...], *tuple[str, ...]]]:
     """Of each event: the second, what happens, to whom, and further lines."""
-    names = [running[(number * 11 + step) % len(running)] for step in range(HANGING + 7)]
+    everyone = list(running)
+    names = [everyone[(number * 11 + step) % len(everyone)] for step in range(HANGING + 7)]
     hung = tuple(names[:HANGING])
     slow, busy, paused, disk, nic, renamed, others = ((name,) for name in names[HANGING:])
     new, other_name = f"new-{number}", f"renamed-{number}"
@@ -44,5 +45,6 @@ def _round(number: int, running: Sequence[str]) -> Iterator[tuple[int, str, tupl
     yield 16, "detach", disk, "device = 'disk'"
     yield 16, "detach", nic, "device = 'nic'"
     yield 17, "rename", (other_name,), f"to = '{renamed[0]}'"
+    yield 18, "resize", others, f"vcpus = {running[others[0]]}"
     yield 20, "stop", (new,)
     yield 22, "undefine", (new,)

@@ -10,7 +10,9 @@ import pytest
 
 from domstats.errors import ConfigError, UsageError
 from domstats.serve.config import SECTIONS, Config, decode, load
-from domstats.serve.settings import Settings, completed, settings
+from domstats.serve.http.options import HttpOptions
+from domstats.serve.libvirt import server
+from domstats.serve.settings import CLIENTS_MAX, Settings, completed, settings
 from domstats.serve.summary import summary
 
 EXAMPLE = Path(__file__).parents[2] / "share" / "domstats.toml"
@@ -28,6 +30,14 @@ def test_nothing() -> None:
 def test_the_example_says_what_is_so_by_default() -> None:
     example = load(EXAMPLE)
     assert settings(example, "") == settings(msgspec.structs.replace(Config(), http=SECTIONS["http"]()), "")
+
+
+def test_the_servers_have_the_same_defaults_as_the_file() -> None:
+    http, libvirt = chosen("[http]").http, chosen('[libvirt_socket]\npath = "/run/sock"').libvirt
+    assert http is not None
+    assert http.options == HttpOptions(listen=())
+    assert libvirt is not None
+    assert libvirt.max_clients == server.CLIENTS_MAX == CLIENTS_MAX
 
 
 def test_every_option_of_the_example_can_be_set() -> None:

@@ -1,0 +1,43 @@
+"""The soak's own parts: its script leaves the guests as they were, and its gauges tell what grows."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from fast_time import in_fast_time
+from scripted import LONG, Scripted
+from soak.gauges import LEAST, Gauge
+from soak.script import ROUND, script
+
+ROUNDS = 5
+
+
+@in_fast_time
+async def test_after_a_round_all_is_as_it_was(tmp_path: Path) -> None:
+    quiet = await Scripted(tmp_path, "").stats()
+    running = {record.domain.name: record["vcpu.current"] for record in quiet if record["state"] == "running"}
+    host = Scripted(tmp_path, script(ROUNDS * ROUND, running))
+    keys = {record.domain.uuid: set(record) for record in await host.stats()}
+    for number in range(ROUNDS):
+        await asyncio.sleep((number + 1) * ROUND - 1 - asyncio.get_running_loop().time())
+        assert await host.occupied() == []
+        assert {record.domain.uuid: set(record) for record in await host.stats(deadline=LONG)} == keys
+
+
+@pytest.mark.parametrize(
+    ("samples", "flat"),
+    [
+        ([100.0] * 200, True),
+        ([100.0, 300.0, 101.0, 100.0] * 50, True),
+        ([float(number) for number in range(50)] + [50.0] * 150, True),
+        ([100 + number / 10 for number in range(200)], False),
+        ([100 + number / 10 + 50 * (number % 2) for number in range(200)], False),
+        ([100 - number / 10 for number in range(200)], True),
+    ],
+)
+def test_what_grows_is_told(samples: list[float], flat: bool) -> None:
+    assert len(samples) >= LEAST
+    assert Gauge("memory", "MiB", 8.0, samples).is_flat == flat
