@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from soak.gauges import LEAST, Gauge
+from soak.script import ROUND, script
 
 from fast_time import in_fast_time
 from scripted import LONG, Scripted
-from soak.gauges import LEAST, Gauge
-from soak.script import ROUND, script
 
 ROUNDS = 5
 
