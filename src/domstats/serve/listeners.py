@@ -52,7 +52,7 @@ class Listeners:
         """
         for address in addresses:
             if address not in self._tcp:
-                self._tcp[address] = await _listen_tcp(address)
+                self._tcp[address] = await listen_tcp(address)
         if path is None:
             return
         if path in self._unix:
@@ -85,8 +85,8 @@ def _is_for_http(passed: Listening) -> bool:
     return passed.name == HTTP or (passed.name != LIBVIRT and passed.sock.family != socket.AF_UNIX)
 
 
-async def _listen_tcp(address: Address) -> list[Listening]:
-    """A socket for each of the addresses that a name stands for. Raises ConnectError."""
+async def listen_tcp(address: Address) -> list[Listening]:
+    """A socket for each of the addresses of this machine that a name stands for. Raises ConnectError."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(

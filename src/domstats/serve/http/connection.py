@@ -32,7 +32,7 @@ _LINGERING = 1.0
 class Connection(RequestHandler):
     """aiohttp's, which looks after itself."""
 
-    __slots__ = ("_began", "_came", "_idle_since", "_left", "_options", "_went")
+    __slots__ = ("_asked", "_began", "_came", "_idle_since", "_left", "_options", "_went")
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Connection(RequestHandler):
         self._began: float | None = None
         """When a request began to come that is not all there yet."""
         self._idle_since = loop.time()
+        self._asked = False
         self._left: tuple[int, float] = (0, loop.time())
         """How many bytes the client had not taken, and since when it is that many."""
 
@@ -86,6 +87,12 @@ class Connection(RequestHandler):
     def used(self) -> None:
         """A request has just come."""
         self._idle_since = self._loop.time()
+        self._asked = True
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no request has come yet."""
+        return not self._asked
 
     @property
     def idle_since(self) -> float | None:

@@ -8,15 +8,15 @@ import resource
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from domstats.collector.collector import Collector
-from domstats.errors import ConnectError, UsageError
+from domstats.errors import UsageError
 from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
 from domstats.formats.metrics.service import Service
+from domstats.serve.accepting import Accepting
 from domstats.serve.history.history import History
 from domstats.serve.http.access import KIND, kind_of
 from domstats.serve.http.connection import Connection
@@ -32,11 +32,12 @@ from domstats.serve.http.stream import Streams
 from domstats.serve.http.tally import Tally
 from domstats.serve.http.workers import Renderings, Worker
 from domstats.serve.life import Work
+from domstats.serve.listeners import listen_tcp
 
-BACKLOG = 512
-"""Clients that may wait to be accepted."""
 STOPPING = 1.0
-"""Seconds that an answer under way may still take at the end."""
+"""Seconds that a request may still take to come at the end, and as many its answer."""
+_HEARING = 0.01
+"""Seconds from one look for requests to the next at the end."""
 _LOOKING_AFTER = 1.0
 """Seconds from one look after the clients to the next."""
 
@@ -72,7 +73,7 @@ class HttpServer:
         self.history = history
         """Of the domains; None where none is kept."""
         self._connections: set[Connection] = set()
-        self._servers: list[asyncio.Server] = []
+        self._accepting: list[Accepting] = []
         self.work = Work()
         self._workers: list[Worker] = []
         self._renderings: list[Renderings] = []
@@ -97,7 +98,7 @@ class HttpServer:
     @property
     def addresses(self) -> list[Address]:
         """Where it listens."""
-        names = [sock.getsockname() for server in self._servers for sock in server.sockets]
+        names = [each.sock.getsockname() for each in self._accepting]
         return [Address(name[0], name[1]) for name in names]
 
     @property
@@ -121,19 +122,21 @@ class HttpServer:
         self._runner = web.AppRunner(app, shutdown_timeout=STOPPING, handler_cancellation=True)
         await self._runner.setup()
         if self._sockets is None:
-            for each in self._options.listen:
-                self._servers.append(await self._listen(each, tls))
-        for sock in self._sockets or ():
-            self._servers.append(await self._serve(tls, sock=sock))
+            opened = [listening for each in self._options.listen for listening in await listen_tcp(each)]
+            self._sockets = [each.sock for each in opened]
+        seconds = None if tls is None else self._options.request_seconds
+        for sock in self._sockets:
+            self._accepting.append(Accepting(sock, self._connection, tls, seconds))
         self.work.begin(latest.follow())
         self.work.begin(self._look_after())
 
     async def stop(self) -> None:
         """Take no more clients, and close those there are; safe to call twice."""
-        for server in self._servers:
-            server.close()
+        for accepting in self._accepting:
+            await accepting.stop()
         for sock in self._sockets or ():
             sock.close()  # of those that were not reached yet, too
+        await self._hear_out()
         if self._streams is not None:
             self._streams.close()
         await self.work.stop()
@@ -166,24 +169,18 @@ class HttpServer:
             "/readyz": health.ready,
         }
 
-    async def _listen(self, address: Address, tls: ssl.SSLContext | None) -> asyncio.Server:
-        try:
-            return await self._serve(tls, host=address.host, port=address.port, backlog=BACKLOG)
-        except OSError as error:
-            raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
-
-    async def _serve(self, tls: ssl.SSLContext | None, **where: Any) -> asyncio.Server:
-        """`where`: as of asyncio's create_server. Raises OSError."""
+    def _connection(self) -> Connection:
         assert self._runner is not None
         server = self._runner.server
         assert server is not None
+        return Connection(server, self._options, self.tally, self._came, self._went)
 
-        def connection() -> Connection:
-            return Connection(server, self._options, self.tally, self._came, self._went)
-
-        seconds = None if tls is None else self._options.request_seconds
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(connection, ssl=tls, ssl_handshake_timeout=seconds, **where)
+    async def _hear_out(self) -> None:
+        """Wait, for a moment, for what those who have just come want; they are answered."""
+        now = asyncio.get_running_loop().time
+        ends = now() + STOPPING
+        while now() < ends and any(each.is_new for each in self._connections):  # noqa: ASYNC110  nothing tells of it
+            await asyncio.sleep(_HEARING)
 
     def _came(self, connection: Connection) -> bool:
         """Whether there is room for one more; the one that has been idle longest gives way."""

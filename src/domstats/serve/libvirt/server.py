@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from domstats.collector.collector import Collector
 from domstats.errors import UsageError
+from domstats.serve.accepting import Accepting
 from domstats.serve.freshness import Freshness
 from domstats.serve.libvirt.answers import Answers
 from domstats.serve.libvirt.behind import Behind
@@ -48,7 +49,7 @@ class LibvirtServer:
         self._freshness = Freshness(collector, max_age)
         self._rolls = Rolls()
         self._clients: set[Client] = set()
-        self._servers: list[asyncio.Server] = []
+        self._accepting: list[Accepting] = []
         self._listening: Sequence[Listening] = ()
         self._behind: Behind | None = None
         self._bulk: Bulk | None = None
@@ -67,24 +68,22 @@ class LibvirtServer:
 
     async def start(self) -> None:
         """Listen from now on. Raises ConnectError and its kinds, UsageError."""
-        loop = asyncio.get_running_loop()
         behind = self._behind = await self._find_behind()
         bulk = self._bulk = Bulk(self._collector, self._freshness, behind, self._rolls)
         answers = self._answers = Answers(self._collector, self._freshness, behind, self._rolls, bulk)
         self._collector.listen(self._tell)
         self._listening = self._listen()
         for listening in self._listening:
-            # Not create_unix_server: from Python 3.13 on that removes the socket's file, whosoever it is.
-            server = await loop.create_server(lambda: Client(answers, self._came, self._went), sock=listening.sock)
-            self._servers.append(server)
+            self._accepting.append(Accepting(listening.sock, lambda: Client(answers, self._came, self._went)))
         self.work.begin(self._look_after())
 
     async def stop(self) -> None:
         """Take no more clients, close those there are, and remove the sockets that were made; safe to call twice."""
-        for server in self._servers:
-            server.close()
+        for accepting in self._accepting:
+            await accepting.stop()
         for listening in self._listening:
             listening.remove()
+            listening.sock.close()
         self._listening = ()
         await self.work.stop()
         for client in list(self._clients):
