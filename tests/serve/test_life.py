@@ -80,3 +80,16 @@ async def test_one_that_does_not_stop() -> None:
     await live([Part("a", told), Part("b", told, hangs=True)], at_once())
     assert told == ["start a", "start b", "stop a"]
     assert now() - began == STOPPING
+
+
+async def test_what_is_under_way_ends_before_the_parts_do() -> None:
+    told: list[str] = []
+
+    async def change() -> None:
+        try:
+            await never()
+        finally:
+            told.append("over")
+
+    await live([Part("a", told)], change(), at_once())
+    assert told == ["start a", "over", "stop a"]

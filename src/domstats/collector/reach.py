@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from domstats.collector.breaker import Breaker
 from domstats.collector.completeness import Completeness
@@ -116,7 +117,8 @@ class Reach:
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         self._closed = True
-        await self.lanes.close()
-        if self.overlay is not None:
-            await self.overlay.aclose()
-        await close(self._main)
+        async with AsyncExitStack() as stack:  # whoever is cancelled here leaves nothing open
+            stack.push_async_callback(close, self._main)
+            if self.overlay is not None:
+                stack.push_async_callback(self.overlay.aclose)
+            stack.push_async_callback(self.lanes.close)

@@ -59,11 +59,13 @@ async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None], stopping
                     starting.result()
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                starting.cancel()
-                await asyncio.wait([starting])
-        for wait in waits:
-            if wait.done():
-                wait.result()
+                # Before the parts are stopped: what is under way may be about to put others in their place.
+                over = [wait for wait in waits if wait.done()]
+                for task in (starting, *waits):
+                    task.cancel()
+                await asyncio.wait([starting, *waits])
+        for wait in over:
+            wait.result()
     finally:
         for wait in waits:
             wait.cancel()
