@@ -6,9 +6,7 @@ Two equal settings make the same server; what differs says which part has to be 
 from __future__ import annotations
 
 import grp
-import hashlib
 import os
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from domstats.serve.config import Config, HistorySection, HostSection, HttpSecti
 from domstats.serve.history.fields import DEFAULT_FIELDS, Fields
 from domstats.serve.history.history import LEAST_BYTES
 from domstats.serve.http.options import PORT, Address, HttpOptions, address, token_in
+from domstats.serve.http.tls import check_certificate, tls_digest
 from domstats.sources.registry import check_uri
 
 CLIENTS_MAX = 1000
@@ -187,23 +186,16 @@ def _http(section: HttpSection, file: str) -> HttpSettings:
             unread_seconds=section.unread_seconds,
             gone_seconds=section.gone_seconds,
         )
-    with _at(file, "$.http.certificate"):
-        digest = _tls_digest(section.certificate, section.key)
-    return HttpSettings(None if section.listen is None else tuple(listen), options, digest)
+    return HttpSettings(None if section.listen is None else tuple(listen), options, _tls(section, file))
 
 
-def _tls_digest(certificate: Path | None, key: Path | None) -> str:
-    """Raises UsageError where the two are no certificate and its key."""
-    if certificate is None:
+def _tls(section: HttpSection, file: str) -> str:
+    if section.certificate is None:
         return ""
-    digest = hashlib.sha256()
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-        for path in (certificate, key):
-            digest.update(b"" if path is None else path.read_bytes())
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(f"cannot use the certificate {certificate}: {error.strerror or error}") from None
-    return digest.hexdigest()
+    with _at(file, "$.http.certificate"):
+        check_certificate(section.certificate)
+    with _at(file, "$.http.certificate" if section.key is None else "$.http.key"):
+        return tls_digest(section.certificate, section.key)
 
 
 def _libvirt(section: LibvirtSection, file: str) -> LibvirtSettings:
