@@ -64,6 +64,7 @@ MISTAKES = [
     ('[http]\nkey = "key.pem"', "$.http", "a key is nothing without its certificate"),
     ('[http]\ncertificate = "none.pem"', "$.http.certificate", "cannot use the certificate /etc/domstats/none.pem"),
     ('[http]\ntoken_file = "none"', "$.http.token_file", "cannot read the token in /etc/domstats/none"),
+    ('[http]\nhosts = ["a", "https://b"]', "$.http.hosts[1]", "a name without scheme and port"),
     ("[http]\nkey = 3", "$.http.key", "path"),
     ('[host]\nuri = "xen:///"', "$.host.uri", "cannot use the URI 'xen:///'"),
     ('[host]\ngroups = ["cpu", "gpu"]', "$.host.groups[1]", "no statistics group 'gpu'; known are state"),

@@ -22,7 +22,7 @@ from domstats.formats.metrics.options import PRESETS, MetadataLabel, MetricsOpti
 from domstats.serve.config import Config, HistorySection, HostSection, HttpSection, LibvirtSection, MetricsSection
 from domstats.serve.history.fields import DEFAULT_FIELDS, Fields
 from domstats.serve.history.history import LEAST_BYTES
-from domstats.serve.http.options import PORT, Address, HttpOptions, address, token_in
+from domstats.serve.http.options import PORT, Address, HttpOptions, address, check_host_name, token_in
 from domstats.serve.http.tls import check_certificate, tls_digest
 from domstats.sources.registry import check_uri
 
@@ -169,6 +169,9 @@ def _http(section: HttpSection, file: str) -> HttpSettings:
     for number, text in enumerate(section.listen or ()):
         with _at(file, f"$.http.listen[{number}]"):
             listen.append(address(text))
+    for number, name in enumerate(section.hosts):
+        with _at(file, f"$.http.hosts[{number}]"):
+            check_host_name(name)
     token = None
     if section.token_file is not None:
         with _at(file, "$.http.token_file"):
