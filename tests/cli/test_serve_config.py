@@ -190,12 +190,19 @@ async def test_check(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["domstats.toml"]
 
 
+async def test_max_age_asks_for_no_socket() -> None:
+    done = await domstats("serve", "-c", "sim:///", "--listen", "127.0.0.1:0", "--max-age", "5", "--check")
+    assert (done.code, done.err) == (0, "")
+    assert b"libvirt socket" not in done.out
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[http]\nlissten = 1", "$.http.lissten: there is no such option; do you mean listen?"),
         ("[http", "is not TOML"),
         ("[host]", "there is nothing to serve"),
+        ("[http]\n[libvirt_socket]", "there is no $.libvirt_socket.path, and systemd passes no socket"),
     ],
 )
 @pytest.mark.parametrize("check", [(), ("--check",)])

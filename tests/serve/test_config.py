@@ -120,7 +120,16 @@ def test_what_systemd_passes_is_served_instead() -> None:
     assert both.libvirt is not None
 
 
-@pytest.mark.parametrize("text", ["", "[http]\nlisten = []", "[libvirt_socket]"])
+@pytest.mark.parametrize("text", ["[libvirt_socket]", "[http]\n[libvirt_socket]\nmode = '0666'"])
+def test_a_libvirt_socket_that_is_nowhere(text: str) -> None:
+    with pytest.raises(UsageError, match=r"there is no \$\.libvirt_socket\.path, and systemd passes no socket"):
+        completed(chosen(text), passes_http=True, passes_libvirt=False)
+    libvirt = completed(chosen(text), passes_http=True, passes_libvirt=True).libvirt
+    assert libvirt is not None
+    assert libvirt.path is None
+
+
+@pytest.mark.parametrize("text", ["", "[http]\nlisten = []"])
 def test_nothing_to_serve(text: str) -> None:
     with pytest.raises(UsageError, match="there is nothing to serve"):
         completed(chosen(text), passes_http=False, passes_libvirt=False)

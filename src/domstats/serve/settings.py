@@ -122,7 +122,10 @@ def settings(config: Config, file: str) -> Settings:
 
 
 def completed(chosen: Settings, passes_http: bool, passes_libvirt: bool) -> Settings:
-    """With what follows from the sockets that systemd has passed. Raises UsageError for nothing to serve."""
+    """With what follows from the sockets that systemd has passed.
+
+    Raises UsageError for nothing to serve, and for a libvirt socket that is nowhere.
+    """
     http, libvirt = chosen.http, chosen.libvirt
     if http is None and passes_http:
         http = HttpSettings(None, HttpOptions(listen=()), "")
@@ -133,7 +136,8 @@ def completed(chosen: Settings, passes_http: bool, passes_libvirt: bool) -> Sett
     if libvirt is None and passes_libvirt:
         libvirt = LibvirtSettings(None, 0, None, None, CLIENTS_MAX)
     if libvirt is not None and libvirt.path is None and not passes_libvirt:
-        libvirt = None
+        why = "there is no $.libvirt_socket.path, and systemd passes no socket: give it, or --libvirt-socket PATH"
+        raise UsageError(why)
     if http is None and libvirt is None:
         raise UsageError("there is nothing to serve: give --listen HOST:PORT, --libvirt-socket PATH, or both")
     return replace(chosen, http=http, libvirt=libvirt)
