@@ -76,7 +76,12 @@ if TYPE_CHECKING:
     help="What to serve, and how, in TOML (share/domstats/domstats.toml is an example); other options come before it. "
     "SIGHUP has it read anew.",
 )
-@click.option("--check", is_flag=True, help="Say whether that can be served, and what it would be; begin nothing.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Say whether that makes sense, and what would be served; begin nothing. Ports in use, names that do not "
+    "resolve, and whether the host answers only show at the start.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say who connects, and every request.")
 def command(file: Path | None, check: bool, **options: Any) -> int:
     """Serve what is known of a host, read-only: over HTTP, and to libvirt's own clients (virsh, ...).

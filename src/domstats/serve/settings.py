@@ -24,6 +24,7 @@ from domstats.serve.history.fields import DEFAULT_FIELDS, Fields
 from domstats.serve.history.history import LEAST_BYTES
 from domstats.serve.http.options import PORT, Address, HttpOptions, address, check_host_name, token_in
 from domstats.serve.http.tls import check_certificate, tls_digest
+from domstats.serve.sockets import check_path
 from domstats.sources.registry import check_uri
 
 CLIENTS_MAX = 1000
@@ -215,6 +216,9 @@ def _libvirt(section: LibvirtSection, file: str) -> LibvirtSettings:
         except KeyError:
             why = f"there is no group {section.group!r} on this system"
             raise ConfigError(file, "$.libvirt_socket.group", why) from None
+    if section.path is not None:
+        with _at(file, "$.libvirt_socket.path"):
+            check_path(section.path)
     mode = int(digits, _OCTAL)
     return LibvirtSettings(section.path, mode, section.group, section.max_age, section.max_clients)
 
