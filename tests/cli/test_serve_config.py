@@ -117,7 +117,7 @@ async def test_reload(tmp_path: Path) -> None:
         path.write_text(HOST + "[http]\nlisten = 5\n")
         process.send_signal(signal.SIGHUP)
         said = json.loads(await line(process, "nothing is changed"))
-        assert said["message"] == f"nothing is changed: {path}: $.http.listen: expected `array | null`, got `int`"
+        assert said["message"] == f"nothing is changed: {path}: $.http.listen: expected a list, got a whole number"
         async with asyncio.timeout(PATIENCE):  # the figures are those of a snapshot, and the next one comes
             while 'domstats_reloads_total{result="failed"} 1\n' not in (await get(f"{url}/metrics"))[1]:
                 pass

@@ -188,6 +188,19 @@ def _from(folder: Path) -> Callable[[type, Any], Any]:
 
 
 _AT = re.compile(r"(?P<why>.*?)(?: - at `(?P<path>.*)`)?", re.DOTALL)
+_KINDS = re.compile("`(?P<kind>[a-z]+)(?: \\| null)?`")
+_WORDS: Mapping[str, str] = {
+    "object": "a table",
+    "array": "a list",
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "date": "a date",
+    "datetime": "a date",
+    "time": "a time of day",
+}
+"""What people who write TOML call msgspec's kinds of values."""
 _UNKNOWN = re.compile("Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 
 
@@ -200,6 +213,8 @@ def _config_error(file: Path, message: str) -> ConfigError:
     if unknown is not None:
         known = Config.__struct_fields__ if path == "$" else SECTIONS[path.split(".")[1]].__struct_fields__
         return ConfigError(str(file), f"{path}.{unknown['name']}", _no_option(unknown["name"], known))
+    if why.startswith("Expected"):  # with nothing in it that the file says
+        why = _KINDS.sub(lambda found: _WORDS.get(found["kind"], found[0]), why)
     choices = _choices(path)
     if why.startswith("Invalid enum value") and choices:
         why = f"{why}; there are {', '.join(choices)}"
