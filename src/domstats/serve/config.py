@@ -58,11 +58,12 @@ class HttpSection(Section, frozen=True):
     certificate: Path | None = None
     """PEM file with the server's certificate and those it is signed by; TLS then."""
     key: Path | None = None
-    """PEM file with its key, where that is not in the certificate's."""
+    """PEM file with its key, where that is not in the certificate's; without a pass phrase."""
     token_file: Path | None = None
-    """File with the token that everybody must know who asks; 16 ASCII characters or more."""
+    """File with the token that everybody must know who asks: a line of 16 ASCII characters or more, without spaces."""
     hosts: tuple[str, ...] = ()
-    """Names by which clients may call the server, beside its addresses, localhost and the machine's own name."""
+    """Names, without scheme and port, by which clients may call the server beside its addresses, localhost and the
+    machine's own name."""
     max_connections: Count = 1000
     """Connections at a time. Who comes then takes the place of the one that has been idle longest."""
     request_seconds: Seconds = 10.0
