@@ -81,6 +81,18 @@ class TestWhatIsNoRequest:
         async with http_serving(SIM, hosts=("mine.example",)) as serving:
             assert (await serving.get("/v1/stats", Host=host)).status == status
 
+    @pytest.mark.parametrize(
+        "name",
+        ["", "https://mine.example", "mine.example:9177", "mine.example/", "*.example", "*", "[::1]", "a b", "bücher"],
+    )
+    def test_what_no_client_calls_it(self, name: str) -> None:
+        with pytest.raises(UsageError, match="a name without scheme and port"):
+            HttpOptions(hosts=("mine.example", name))
+
+    def test_what_it_may_be_called(self) -> None:
+        names = ("mine.example", "Mine_2", "xn--bcher-kva.example.", "192.0.2.1", "::1")
+        assert HttpOptions(hosts=names).hosts == names
+
 
 class TestWhoTakesTooLong:
     @pytest.mark.parametrize("beginning", [b"GET /metrics HTTP/1.1\r\nHost: lo", b"G", b"GET / HTTP/1.1\r\nA: b\r\n"])
@@ -245,6 +257,10 @@ class TestTheToken:
         file.write_text("pässword-of-some-length")
         with pytest.raises(UsageError, match="it is not ASCII"):
             token_in(file)
+        for bad in (f"{TOKEN}\n{TOKEN}\n", "correct horse battery", f"{TOKEN}\t{TOKEN}", f"{TOKEN}\0"):
+            file.write_text(bad)
+            with pytest.raises(UsageError, match="token: a token is one line without spaces"):
+                token_in(file)
         with pytest.raises(UsageError, match="No such file"):
             token_in(tmp_path / "none")
         for bad in ("", "short", "päss" * 8):
