@@ -59,7 +59,7 @@ class RollCall:
         reach = self._reach
         now = asyncio.get_running_loop().time
         began = now()
-        source = await reach.main()
+        source = await reach.main(seconds)
         received, asked = source.received, now()
         bits = self._groups or StatsGroup.STATE  # something has to be asked for, to see who is there
         snapshot = await source.stats(domains, bits, self._flags, max(0.0, seconds - (asked - began)))
@@ -204,7 +204,7 @@ class GuestCall:
         return not all(group in shape.groups for group in wanted)
 
     async def _occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
-        return await (await self._reach.main()).occupied(domains, seconds)
+        return await (await self._reach.main(LATE)).occupied(domains, seconds)
 
     def _answered(self, answer: Answer) -> None:
         reach, asked = self._reach, answer.slice.domains
