@@ -43,12 +43,15 @@ def pages() -> dict[str, str]:
     }
 
 
+_ENDED = "`serve` and `watch` end with 0 on Ctrl-C."
+
+
 def _command() -> str:
     lines = [
         "# The command",
         "",
         *textwrap.wrap(
-            f"{EXIT_CODES} `serve` and `watch` end with 0 on Ctrl-C. Data goes to stdout, everything else to stderr.",
+            f"{EXIT_CODES} {_ENDED} Data goes to stdout, everything else to stderr.",
             120,
         ),
         "",
@@ -172,9 +175,9 @@ def _columns() -> str:
         "",
         "What `--columns` and `--sort` of `domstats get` and `domstats watch` call the columns of the table. Beside",
         "these words every key of a record is a column: `vcpu.current`, `block[vda].capacity`; in a table of devices",
-        "the tail of a device's keys: `rd.reqs`. A counter is a rate per second where the host was asked twice. The words,",
-        "device names and rates are the text table's (`-f table`): csv, arrow and parquet have the keys, as they are. Those",
-        "marked * are there when asked for.",
+        "the tail of a device's keys: `rd.reqs`. A counter is a rate per second where the host was asked twice. The",
+        "words, device names and rates are those of `-f table`: csv, arrow and parquet have the keys, as they are.",
+        "Those marked * are there when asked for.",
         "",
     ]
     for table, columns in COLUMNS.items():
