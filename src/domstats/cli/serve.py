@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from domstats.cli.console import Exit, put
+from domstats.cli.console import EXIT_CODES_RUNNING, Exit, put
 from domstats.cli.options import finite, host_option
 from domstats.errors import ConfigError, UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from domstats.serve.settings import LogSettings, Settings
 
 
-@click.command("serve")
+@click.command("serve", epilog=EXIT_CODES_RUNNING)
 @host_option
 @click.option(
     "--listen",
