@@ -397,6 +397,48 @@ class TestWhatIsRendered:
         assert renderings.made == 8
         worker.close()
 
+    async def test_many_small_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(workers, "KEPT_MAX", 3)
+        worker = workers.Worker("test")
+        renderings = workers.Renderings(worker)
+        for number in range(4):
+            await renderings.get(1, number, lambda: b"")
+        await renderings.get(1, 1, lambda: b"")
+        assert renderings.made == 4
+        await renderings.get(1, 0, lambda: b"")
+        await renderings.get(1, 1, lambda: b"")
+        assert renderings.made == 5
+        await renderings.get(1, 2, lambda: b"")
+        assert renderings.made == 6
+        worker.close()
+
+    async def test_what_is_kept_is_not_looked_through(self) -> None:
+        """What one more costs does not grow with how many there are."""
+        worker = workers.Worker("test")
+        renderings = workers.Renderings(worker)
+        looked = 0
+
+        class Body(bytes):
+            def __len__(self) -> int:
+                nonlocal looked
+                looked += 1
+                return super().__len__()
+
+        for number in range(100):
+            await renderings.get(1, number, lambda: Body(b"text"))
+        assert looked == 100
+        worker.close()
+
+    async def test_an_earlier_snapshot_costs_the_latest_nothing(self) -> None:
+        worker = workers.Worker("test")
+        renderings = workers.Renderings(worker)
+        assert await renderings.get(1, "a", lambda: b"1") == b"1"
+        assert await renderings.get(2, "a", lambda: b"2") == b"2"
+        assert await renderings.get(1, "a", lambda: b"1") == b"1"
+        assert renderings.made == 3
+        assert await renderings.get(2, "a", lambda: b"3") == b"2"
+        worker.close()
+
     async def test_a_client_that_goes_or_is_left_is_no_defect(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -69,6 +71,21 @@ async def test_work_that_ends_by_a_defect_is_told_of() -> None:
     with pytest.raises(RuntimeError):
         work.check()
     await work.stop()
+    await work.stop()
+
+
+async def test_work_that_is_cancelled_is_let_go_of() -> None:
+    work = Work()
+    going, kept = (weakref.ref(work.begin(never())) for _ in range(2))
+    ends = going()
+    assert ends is not None
+    ends.cancel()
+    await asyncio.wait([ends])
+    del ends
+    gc.collect()
+    assert going() is None
+    assert kept() is not None
+    work.check()
     await work.stop()
 
 

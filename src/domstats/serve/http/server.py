@@ -151,7 +151,7 @@ class HttpServer:
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
         stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
-        streams = self._streams = Streams(latest, stream)
+        streams = self._streams = Streams(latest, stream, self.work)
         of_metrics, of_stats = self._renderings = [Renderings(metrics), Renderings(documents)]
         scraped = Metrics(self._collector, latest, of_metrics, self._max_age, self._metrics, self._service)
         stats = Stats(self._collector, latest, of_stats, self._max_age)
