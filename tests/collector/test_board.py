@@ -84,6 +84,14 @@ def test_old_groups_make_a_record_stale_and_stay(board: Board) -> None:
     assert snapshot["vm1"].age == 11.0
 
 
+def test_what_is_of_a_later_time_is_old(board: Board) -> None:
+    assert statuses(board, 9.0) == {"vm1": "fresh", "vm2": "fresh"}
+    assert statuses(board, 8.9) == {"vm1": "stale", "vm2": "stale"}
+    board.see_all(states(7.0, vm(1), vm(2)), FREE)
+    see(board, times(7.0, vm(2)))
+    assert statuses(board, 7.0) == {"vm1": "stale", "vm2": "fresh"}
+
+
 def test_a_domain_that_never_answered_is_there(board: Board) -> None:
     board.see_all(states(20.0, vm(1), vm(2), vm(3)), FREE)
     assert dict(shown(board, 20.0, 60.0)["vm3"].items()) == {"state.state": 1}

@@ -98,6 +98,16 @@ def test_old_groups_are_left_out() -> None:
     assert [record.ages for record in young] == [{"state": 0.0}, {"state": 0.0, "cpu": 0.0}]
 
 
+def test_groups_of_a_later_time_are_left_out() -> None:
+    params = [TypedParameter("state.state", ParamType.INT, 1), TypedParameter("cpu.time", ParamType.ULLONG, 5)]
+    domain = Domain("vm", "00000000-0000-0000-0000-000000000001", 1)
+    snapshot = Snapshot.of_params([(domain, params)], time=100.0)
+    times, uncertainty = np.full((1, len(COLUMN_NAMES)), 100.0), np.full((1, len(COLUMN_NAMES)), 0.0)
+    times[0, :2], uncertainty[0, 0] = 103.5, 2.5
+    ahead = snapshot.with_sampling(replace(snapshot.sampling, times=times, uncertainty=uncertainty))
+    assert [dict(record.items()) for record in without_old_groups(ahead, 10.0)] == [{"state.state": 1}]
+
+
 def test_a_description_makes_another_record_of_an_equal_domain() -> None:
     merger, snapshot = Merger(), ReplyDecoder().decode(capture(CAPTURES[0]))
     rows = [[Part(snapshot, position)] for position in range(len(snapshot))]

@@ -4,7 +4,7 @@ all the same."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from domstats.serve.sockets import listen
 from domstats.sources.libvirt.source import LibvirtSource
 from domstats.sources.sim.source import SimSource
 from domstats.wire.procedures import Procedure, decode_values, encode_args
-from domstats.wire.structures import BlockStats
+from domstats.wire.structures import BlockStats, ControlInfo
 from fast_time import clock, in_fast_time
 from fault_server import FaultServer
 from faults import Fail, Fault, Hang
@@ -39,8 +39,19 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+class SetBack:
+    """A clock that can be set back."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return clock() - self.seconds
+
+
 @asynccontextmanager
-async def collecting(folder: Path, script: str = "") -> AsyncIterator[tuple[Collector, FaultServer]]:
+async def collecting(
+    folder: Path, script: str = "", clock: Callable[[], float] = clock
+) -> AsyncIterator[tuple[Collector, FaultServer]]:
     """A collector over a daemon whose guests live by the script; every guest has been asked once."""
     simulated = Scripted(folder, script).source if script else SimSource("sim:///?domains=20", clock)
     async with FaultServer(folder / "sock", source=simulated) as server:
@@ -118,6 +129,20 @@ class TestFreshness:
             assert (await freshness.identities())["new-1"].status is Status.GONE
 
     @in_fast_time
+    async def test_after_the_clock_was_set_back_nothing_of_before_is_served(self, tmp_path: Path) -> None:
+        time = SetBack()
+        async with collecting(tmp_path, clock=time) as (collector, server):
+            freshness = Freshness(collector)
+            assert "cpu.time" in (await freshness.snapshot())["test-1"]
+            calls, time.seconds = asked(server), 3600.0
+            snapshot = await freshness.snapshot()
+            assert asked(server) > calls
+            assert "state.state" in snapshot["test-1"]
+            assert all(0.0 <= age <= PATIENCE for record in snapshot for age in record.ages.values())
+            await asyncio.sleep(2 * collector.guests_period)
+            assert "cpu.time" in (await freshness.snapshot())["test-1"]
+
+    @in_fast_time
     async def test_a_daemon_that_is_gone_holds_up_nobody(self, tmp_path: Path) -> None:
         async with collecting(tmp_path) as (collector, server):
             freshness = Freshness(collector, max_age=10.0)
@@ -158,6 +183,24 @@ class TestWhatCannotBeLeftOut:
                 assert stats.wr_bytes == record["block.0.wr.bytes"] > 0
                 assert await caller.call(P.DOMAIN_BLOCK_STATS_FLAGS, record.domain, disk, 16, 0) == ([], 0)
                 assert (await caller.fails(P.DOMAIN_BLOCK_STATS, record.domain, "none"))[0] == 8
+
+    @in_fast_time
+    async def test_a_guest_hangs_for_no_less_than_no_time(self, tmp_path: Path) -> None:
+        time = SetBack()
+        hanging = events("5; hang test-1")
+        async with (
+            collecting(tmp_path, hanging, time) as (collector, server),
+            asking(tmp_path, collector, 1.0) as caller,
+        ):
+            await asyncio.sleep(60.0)
+            await server.stop()
+            time.seconds = 3600.0
+            await asyncio.sleep(5.0)
+            record = collector.latest["test-1"]
+            assert record.status is Status.BLOCKED
+            assert record.age < 0.0
+            info = await caller.call(P.DOMAIN_GET_CONTROL_INFO, record.domain, 0)
+            assert info == ControlInfo(2, 0, 0)
 
     @in_fast_time
     async def test_of_a_guest_that_never_answered_no_counter_is_known(self, tmp_path: Path) -> None:

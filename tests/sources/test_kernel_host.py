@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from domstats.errors import BadUri, StatsUnsupported, UnknownDomain
+from domstats.errors import BadUri, DeadlineExceeded, StatsUnsupported, UnknownDomain
 from domstats.model.flags import NO_FILTERS, DomainFilter, StatsGroup
 from domstats.model.snapshot import Snapshot
 from domstats.sources.kernel.source import KernelSource
@@ -315,6 +318,61 @@ async def test_no_proc_at_all(tmp_path: Path) -> None:
     assert len(await poll(source)) == 0
     assert "every key" in {lack.keys for lack in source.lacking()}
     await source.aclose()
+
+
+def hanging(tmp_path: Path) -> Path:
+    """A file of a guest that cannot be read until somebody opens it to write."""
+    FakeGuest(7, LIBVIRT, vcpus()).write(tmp_path / "proc")
+    command = tmp_path / "proc/7/cmdline"
+    command.unlink()
+    os.mkfifo(command)
+    return command
+
+
+async def test_a_read_that_hangs_is_closed_behind(tmp_path: Path) -> None:
+    command = hanging(tmp_path)
+    source = KernelSource.open(f"kernel:///?proc={tmp_path}/proc&sys={tmp_path}/sys")
+    with pytest.raises(DeadlineExceeded):
+        await source.stats([], 0, NO_FILTERS, 0.05)
+    ended = asyncio.Event()
+    loop, close = asyncio.get_running_loop(), source._host.close
+
+    def close_and_tell() -> None:
+        close()
+        loop.call_soon_threadsafe(ended.set)
+
+    source._host.close = close_and_tell  # type: ignore[method-assign]
+    async with asyncio.timeout(DEADLINE):
+        await source.aclose()
+        assert not ended.is_set()
+        with command.open("wb"):
+            command.unlink()
+        await ended.wait()
+    assert source.held == 0
+
+
+_ASK_AND_END = """
+import asyncio, sys
+import domstats.aio
+from domstats.errors import DeadlineExceeded
+
+async def ask():
+    async with await domstats.aio.connect(sys.argv[1]) as host:
+        try:
+            await host.stats(deadline=0.1)
+        except DeadlineExceeded:
+            print("late")
+
+asyncio.run(ask())
+"""
+
+
+def test_a_read_that_hangs_keeps_no_process_from_ending(tmp_path: Path) -> None:
+    hanging(tmp_path)
+    uri = f"kernel:///?proc={tmp_path}/proc&sys={tmp_path}/sys"
+    command = [sys.executable, "-c", _ASK_AND_END, uri]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=3 * DEADLINE, check=True)
+    assert (ended.stdout, ended.stderr) == ("late\n", "")
 
 
 @pytest.mark.parametrize(

@@ -197,8 +197,8 @@ class Board:
         """All that is known, as of `time` (seconds since the epoch).
 
         `asked`: the groups (bits) that should be there; a record is stale with one that is older than its seconds in
-        `fresh_for`, a number for each of GROUP_NAMES. Domains that are gone are in it for the last time, or, without
-        `gone`, are not.
+        `fresh_for`, a number for each of GROUP_NAMES, or is from before the clock was set back. Domains that are gone
+        are in it for the last time, or, without `gone`, are not.
         """
         rows = [row for row in self.rows.values() if gone or not row.gone]
         parts = [_laid_over(row.parts, row.overlay) for row in rows]
@@ -206,6 +206,7 @@ class Board:
         sampling = _sampling(parts)
         of_groups = sampling.times[:, : len(GROUP_NAMES)]
         old = ~(time - of_groups <= fresh_for)  # a time that is not known is old, too
+        old |= sampling.ahead(time)[:, : len(GROUP_NAMES)]
         wanted = np.array([asked >> bit & 1 for bit in range(len(GROUP_NAMES))], np.bool_)
         sampling.status[(old & wanted).any(axis=1)] = Status.STALE
         for number, row in enumerate(rows):

@@ -181,17 +181,24 @@ def _places(rows: Sequence[Sequence[Part]], snapshots: Sequence[Snapshot]) -> Po
 
 
 def without_old_groups(snapshot: Snapshot, seconds: float, merger: Merger | None = None) -> Snapshot:
-    """The snapshot without the values of groups that were older than so many seconds at its time.
+    """The snapshot without the values of groups that were older than so many seconds at its time, or of a later time.
 
     `merger`: one that did this before, for snapshots of the same host.
     """
-    young = snapshot.time - snapshot.sampling.times <= seconds
-    if young.all():
-        return snapshot
-    groups = (young << np.arange(len(COLUMN_NAMES))).sum(axis=1).tolist()
+    sampling = snapshot.sampling
+    young = (snapshot.time - sampling.times <= seconds) & ~sampling.ahead(snapshot.time)
+    return snapshot if young.all() else of_groups(snapshot, young, merger)
+
+
+def of_groups(snapshot: Snapshot, chosen: npt.NDArray[np.bool_], merger: Merger | None = None) -> Snapshot:
+    """The snapshot with the values of some groups: a row for each record, a column for each of COLUMN_NAMES.
+
+    `merger`: one that did this before, for snapshots of the same host.
+    """
+    groups = (chosen << np.arange(len(COLUMN_NAMES))).sum(axis=1).tolist()
     rows = [[Part(snapshot, position, bits)] for position, bits in enumerate(groups)]
     layout, values = (merger or Merger()).merge(snapshot.domains, rows)
-    times = np.where(young, snapshot.sampling.times, np.nan)
+    times = np.where(chosen, snapshot.sampling.times, np.nan)
     return Snapshot(layout, values, snapshot.time, replace(snapshot.sampling, times=times), snapshot.host_cpus)
 
 

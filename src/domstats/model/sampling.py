@@ -20,6 +20,10 @@ COLUMN_NAMES: tuple[str, ...] = (*GROUP_NAMES, *(f"{name}.kernel" for name in GR
 """The groups, and what of each comes from the kernel instead."""
 
 
+AHEAD = 1.0
+"""Seconds, beside its uncertainty, by which a sample may seem to be of a later time than it is."""
+
+
 class Status(IntEnum):
     """How a domain's record stands."""
 
@@ -64,3 +68,10 @@ class Sampling:
             (source,),
             np.broadcast_to(np.float64(uncertainty), shape),
         )
+
+    def ahead(self, time: float) -> npt.NDArray[np.bool_]:
+        """Which times, a row for each record, are later than `time` by more than their uncertainty and AHEAD.
+
+        Seconds since the epoch. Such a sample was taken before the clock was set back: how old it is is not known.
+        """
+        return self.times - time > self.uncertainty + AHEAD

@@ -9,10 +9,11 @@ import asyncio
 from contextlib import suppress
 
 import numpy as np
+import numpy.typing as npt
 
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.collector.collector import Collector
-from domstats.model.merge import ALL_GROUPS, Merger, without_old_groups
+from domstats.model.merge import ALL_GROUPS, Merger, of_groups
 from domstats.model.sampling import OVERLAID, Status
 from domstats.model.snapshot import Snapshot
 
@@ -80,21 +81,24 @@ class Freshness:
                         break
         self._swept = self._collector.swept
 
-    @staticmethod
-    def _is_old(snapshot: Snapshot, groups: int, since: float) -> bool:
+    def _old(self, snapshot: Snapshot, since: float) -> npt.NDArray[np.bool_]:
+        """Which groups of which records are from before that time, or from before the clock was set back."""
+        return (snapshot.sampling.times < since) | snapshot.sampling.ahead(self._collector.clock())
+
+    def _is_old(self, snapshot: Snapshot, groups: int, since: float) -> bool:
         """Whether a record has one of these groups from before that time, and would have it anew if it were asked."""
         asked = [bit for bit in range(len(GROUP_NAMES)) if groups >> bit & 1]
         columns = asked + [bit + OVERLAID for bit in asked]
         status = snapshot.sampling.status
         askable = (status == Status.FRESH) | (status == Status.STALE)
-        return bool((snapshot.sampling.times[askable][:, columns] < since).any())
+        return bool(self._old(snapshot, since)[askable][:, columns].any())
 
     def _without_old(self, snapshot: Snapshot, since: float) -> Snapshot:
-        old = snapshot.sampling.times < since
+        old = self._old(snapshot, since)
         if not old.any():
             return snapshot
         which = np.packbits(old).tobytes()
         if self._last is None or self._last[0] is not snapshot or self._last[1] != which:
-            left = without_old_groups(snapshot, snapshot.time - since, self._merger)
+            left = of_groups(snapshot, ~old, self._merger)
             self._last = snapshot, which, left
         return self._last[2]

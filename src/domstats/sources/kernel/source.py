@@ -6,7 +6,6 @@ import asyncio
 import copy
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -23,6 +22,7 @@ from domstats.sources.kernel.host import KernelHost
 from domstats.sources.kernel.keys import GROUPS
 from domstats.sources.kernel.rights import Lack
 from domstats.sources.kernel.uri import parse
+from domstats.sources.kernel.worker import Worker
 from domstats.sources.naming import By, lookups
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ _FILTERS = (
 """The lines of filters."""
 _PASS = DomainFilter.ACTIVE | DomainFilter.OTHER
 """What every guest is: its process runs, and whether it is paused only the monitor knows."""
+_PATIENCE = 1.0
+"""Seconds that closing waits for a read that is under way; one of a process that hangs may never end."""
 
 
 class KernelSource:
@@ -56,7 +58,7 @@ class KernelSource:
         self.cpus = _processors(config.sys)
         self._clock = clock
         self._host = KernelHost(config)
-        self._thread = ThreadPoolExecutor(1, "domstats-kernel")
+        self._thread = Worker("domstats-kernel")
         self._users = [1]
         self._closed = False
 
@@ -147,19 +149,18 @@ class KernelSource:
         return self._host.held
 
     async def aclose(self) -> None:
-        """Let go of whatever is held; safe to call twice."""
+        """Let go of whatever is held, after what is under way, which is waited for briefly; safe to call twice."""
         if self._closed:
             return
         self._closed = True
         self._users[0] -= 1
         if not self._users[0]:
-            self._thread.submit(self._host.close)
-            await asyncio.to_thread(self._thread.shutdown)
+            await self._thread.end(self._host.close, _PATIENCE)
 
     async def _do(self, work: Callable[[], T], what: str, deadline: float) -> T:
         """Do the work in the thread that alone knows the host."""
         try:
-            return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, work), deadline)
+            return await asyncio.wait_for(self._thread.do(work), deadline)
         except TimeoutError:
             raise DeadlineExceeded(what, deadline) from None
 
