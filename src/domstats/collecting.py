@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from fnmatch import fnmatchcase
 from types import TracebackType
 
 from domstats.aio import Kernel, WhichGroups, checked_deadline, checked_kernel, kernel_of, stats_bits
@@ -20,6 +19,7 @@ from domstats.collector.reach import Reach
 from domstats.errors import UsageError
 from domstats.model.domain import Domain, is_uuid
 from domstats.model.flags import NO_FILTERS, DomainFilter
+from domstats.model.globs import Globs
 from domstats.sources import Source
 from domstats.sources.registry import open_source
 
@@ -34,10 +34,8 @@ def chooser(patterns: Iterable[str] | None) -> Callable[[Domain], bool]:
     if isinstance(patterns, str):
         patterns = [patterns]
     asked = {pattern.lower() if is_uuid(pattern) else pattern for pattern in patterns}
-    globs = [pattern for pattern in asked if any(sign in pattern for sign in "*?[")]
-    return lambda domain: (
-        domain.name in asked or domain.uuid in asked or any(fnmatchcase(domain.name, glob) for glob in globs)
-    )
+    globs = Globs(pattern for pattern in asked if any(sign in pattern for sign in "*?["))
+    return lambda domain: domain.name in asked or domain.uuid in asked or globs.fit(domain.name)
 
 
 class Collecting:

@@ -18,7 +18,7 @@ from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS
 from domstats.model.sampling import Status
 from domstats.serve.freshness import PATIENCE, Freshness
-from domstats.serve.libvirt.daemon import HUNG_MAX, KEPT, Daemon
+from domstats.serve.libvirt.daemon import ARGUMENTS_MAX, ASKING_MAX, HUNG_MAX, KEPT, Daemon
 from domstats.serve.libvirt.server import LibvirtServer
 from domstats.serve.sockets import listen
 from domstats.sources.libvirt.source import LibvirtSource
@@ -277,6 +277,35 @@ class TestTheDaemonBehind:
                 assert now() - began <= PATIENCE + 0.01
             assert len(server.calls(P.DOMAIN_GET_BLOCK_INFO)) == HUNG_MAX
             assert await daemon.ask(P.DOMAIN_GET_XML_DESC, encode_args(P.DOMAIN_GET_XML_DESC, domain, 0))
+
+    @in_fast_time
+    async def test_a_daemon_that_hangs_holds_few_calls(self, tmp_path: Path) -> None:
+        async with behind(tmp_path) as (daemon, server, domain):
+            known = encode_args(P.DOMAIN_GET_XML_DESC, domain, 1 << 20)
+            before = await daemon.ask(P.DOMAIN_GET_XML_DESC, known)
+            await asyncio.sleep(KEPT)
+            server.faults.append(Fault(P.DOMAIN_GET_XML_DESC, Hang()))
+            questions = [encode_args(P.DOMAIN_GET_XML_DESC, domain, flags) for flags in range(ASKING_MAX)]
+            asked = [daemon.ask(P.DOMAIN_GET_XML_DESC, question) for question in questions]
+            errors = await asyncio.gather(*asked, return_exceptions=True)
+            assert all(isinstance(error, RemoteError) and error.code == 68 for error in errors)
+            began = now()
+            with pytest.raises(RemoteError, match=f"{ASKING_MAX} other calls have no answer yet") as caught:
+                await daemon.ask(P.DOMAIN_GET_XML_DESC, encode_args(P.DOMAIN_GET_XML_DESC, domain, ASKING_MAX))
+            assert caught.value.code == 68
+            assert await daemon.ask(P.DOMAIN_GET_XML_DESC, known) == before
+            assert now() == began
+            assert len(daemon._asking) == ASKING_MAX
+
+    @in_fast_time
+    async def test_long_arguments_are_not_passed_on(self, tmp_path: Path) -> None:
+        async with behind(tmp_path) as (daemon, server, domain):
+            arguments = encode_args(P.DOMAIN_GET_XML_DESC, domain, 8)
+            with pytest.raises(RemoteError, match="are not passed on"):
+                await daemon.ask(P.DOMAIN_GET_XML_DESC, arguments + bytes(ARGUMENTS_MAX))
+            assert definitions(server) == 0
+            assert await daemon.ask(P.DOMAIN_GET_XML_DESC, arguments)
+            assert definitions(server) == 1
 
     @in_fast_time
     async def test_a_daemon_that_comes_back(self, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import fnmatch
 import json
 import re
 import resource
@@ -22,6 +23,7 @@ from domstats.errors import ConnectError, UsageError
 from domstats.serve.http import sending, workers
 from domstats.serve.http.connection import HEADER_MAX, LINE_MAX
 from domstats.serve.http.options import Address, HttpOptions, address, token_in
+from domstats.serve.http.query import GLOB_MAX
 from domstats.serve.http.workers import WAITING_MAX
 from http_serving import HERE, PATIENCE, Serving, http_serving
 from scripted import events
@@ -360,6 +362,32 @@ async def test_who_listens_to_all_is_told_so(caplog: pytest.LogCaptureFixture) -
     caplog.clear()
     async with http_serving(SIM, listen=(Address("0.0.0.0", 0),), token=TOKEN):
         assert caplog.text == ""
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        "path",
+        ["/metrics?domain={}", "/metrics?field={}", "/v1/stats?domain={}", "/v1/stats?key={}", "/v1/fields?pattern={}"],
+    )
+    async def test_long_ones_are_refused(self, path: str) -> None:
+        async with http_serving(SIM) as serving:
+            assert (await serving.get(path.format("*" * GLOB_MAX))).status == 200
+            answer = await serving.get(path.format("*" * (GLOB_MAX + 1)))
+            assert answer.status == 400
+            assert b"at most 256 characters" in answer.body
+
+    async def test_nothing_keeps_them(self) -> None:
+        """What the process keeps of patterns for ever does not grow by those of clients."""
+        async with http_serving(SIM) as serving:
+            before = fnmatch._compile_pattern.cache_info()  # type: ignore[attr-defined]  # it is fnmatch's own
+            for path in (
+                "/metrics?domain=*x1",
+                "/metrics?field=*.rd.byte?",
+                "/v1/stats?domain=*x2",
+                "/v1/stats?key=*x3",
+            ):
+                assert (await serving.get(path)).status == 200
+            assert fnmatch._compile_pattern.cache_info() == before  # type: ignore[attr-defined]
 
 
 class TestWhatIsRendered:

@@ -20,6 +20,8 @@ from domstats.errors import RemoteError, ReplyTooLarge
 from domstats.model.domain import Domain
 from domstats.model.flags import StatsGroup
 from domstats.serve.libvirt import client as client_module
+from domstats.serve.libvirt import server as server_module
+from domstats.serve.libvirt.answers import Answers
 from domstats.serve.libvirt.client import PATIENCE as CLIENT_PATIENCE
 from domstats.serve.libvirt.client import REQUEST_BYTES, REQUESTS_MAX, TURN
 from domstats.serve.libvirt.refusals import denied, unknown
@@ -336,6 +338,27 @@ class TestSilence:
                 found.append((packet.header.program, packet.header.procedure))
             assert found == [(Program.KEEPALIVE, 1)] * client_module.PINGS_MAX
             caller.close()
+
+    @in_fast_time
+    async def test_what_is_worked_on_counts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who has long calls worked on, and they take long, is closed where memory is short; another is not."""
+
+        async def hangs(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(server_module, "HELD_MAX", 1 << 20)
+        monkeypatch.setattr(Answers, "answer", hangs)
+        async with serving(HOST, tmp_path / "sock") as served:
+            caller, other = [await Caller.connect(served.path) for _ in range(2)]
+            for each, size in ((caller, 1 << 20), (other, 100)):
+                each.machine.call(P.DOMAIN_GET_XML_DESC, bytes(size))
+                each.writer.write(each.machine.data_to_send())
+            async with asyncio.timeout(10):
+                await until_closed(caller.reader)
+            await asyncio.sleep(10)
+            assert served.server.clients == 1
+            caller.close()
+            other.close()
 
     @in_fast_time
     async def test_who_never_asked_for_pings_is_left_alone(self, tmp_path: Path) -> None:

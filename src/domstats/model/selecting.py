@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from domstats.catalog.groups import GROUPS
+from domstats.model.globs import Globs
 from domstats.model.layout import Layout, Positions, RecordLayout, Shape
 from domstats.model.snapshot import Snapshot
 
@@ -28,13 +28,17 @@ class Wanted:
     """StatsGroup bits; those that are not known stand for the group `other`. All when 0."""
     keys: tuple[str, ...] = ()
     """Keys, or patterns of keys as shells have them; all when empty."""
+    _globs: Globs = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_globs", Globs(self.keys))
 
     def takes(self, key: str, group: int) -> bool:
         """Whether a key is wanted; `group`: its index into GROUP_NAMES."""
         known = self.groups & ~_KNOWN if group == _OTHER else self.groups >> group & 1
         if self.groups and not known:
             return False
-        return not self.keys or any(key == each or fnmatchcase(key, each) for each in self.keys)
+        return not self.keys or key in self.keys or self._globs.fit(key)
 
 
 ALL = Wanted()

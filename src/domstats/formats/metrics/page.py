@@ -7,9 +7,8 @@ moving bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from domstats.formats.metrics.options import MetricsOptions
 from domstats.formats.metrics.plan import EXTRAS, Plan, plan_of, record_text
 from domstats.formats.metrics.writing import Writing
 from domstats.model.domain import Domain
+from domstats.model.globs import Globs
 from domstats.model.layout import Layout, Positions
 
 PAGES_MAX = 3
@@ -92,11 +92,10 @@ def page_of(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: Metri
     return page
 
 
-def fits(domain: Domain, patterns: Sequence[str]) -> bool:
+def fitting(patterns: Sequence[str]) -> Callable[[Domain], bool]:
     """Whether a domain is one of these names, UUIDs and patterns of them."""
-    return domain.name in patterns or any(
-        fnmatchcase(domain.name, each) or fnmatchcase(domain.uuid, each.lower()) for each in patterns
-    )
+    names, uuids = Globs(patterns), Globs(each.lower() for each in patterns)
+    return lambda domain: domain.name in patterns or names.fit(domain.name) or uuids.fit(domain.uuid)
 
 
 def _make(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: MetricsOptions, dialect: Dialect) -> Page:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import pairwise
 
 import numpy as np
@@ -33,6 +32,7 @@ from domstats.formats.metrics.metadata import metadata_labels
 from domstats.formats.metrics.options import MetricsOptions
 from domstats.formats.metrics.writing import Writing
 from domstats.formats.numbers import BLANK
+from domstats.model.globs import Globs
 from domstats.model.layout import Positions, RecordLayout, Shape
 from domstats.model.params import ParamType
 from domstats.model.sampling import OVERLAID, Status
@@ -181,6 +181,7 @@ class _Planner:
 
     def __init__(self, shape: Shape, options: MetricsOptions, *, open_metrics: bool) -> None:
         self._shape, self._options, self._open_metrics = shape, options, open_metrics
+        self._fields = Globs(options.fields)
         self._lines: list[_Line] = []
         self._devices: dict[str, int] = {}
         self._words: list[_Words] = []
@@ -216,7 +217,7 @@ class _Planner:
             return False
         if is_hypervisors(field.pattern) and not options.hypervisor:
             return False
-        return not options.fields or any(fnmatchcase(field.pattern, glob) for glob in options.fields)
+        return not options.fields or self._fields.fit(field.pattern)
 
     def _find_device(self, key: str) -> None:
         metric = metric_of(key)

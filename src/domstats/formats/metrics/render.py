@@ -11,7 +11,7 @@ from domstats.formats.metrics.dialect import Dialect
 from domstats.formats.metrics.families import ALWAYS
 from domstats.formats.metrics.host import host_lines
 from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
-from domstats.formats.metrics.page import Page, Places, fits, page_of
+from domstats.formats.metrics.page import Page, Places, fitting, page_of
 from domstats.formats.metrics.plan import AGE, EXTRAS
 from domstats.formats.metrics.writing import UNKNOWN_NUMBER, write
 from domstats.formats.numbers import without_blanks
@@ -50,7 +50,8 @@ def _chosen(snapshot: Snapshot, options: MetricsOptions) -> npt.NDArray[np.bool_
         return None
     chosen = np.ones(len(snapshot), np.bool_)
     if options.domains:
-        chosen &= [fits(record.domain, options.domains) for record in snapshot.layout.records]
+        fits = fitting(options.domains)
+        chosen &= [fits(record.domain) for record in snapshot.layout.records]
     if options.states:
         wanted = [DOMAIN_STATES.index(state) for state in options.states]
         values, known = _column(snapshot, "state.state")

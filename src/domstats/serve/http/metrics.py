@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from types import ModuleType
 
 from aiohttp import web
@@ -18,10 +17,11 @@ from domstats.formats import openmetrics, prometheus
 from domstats.formats.metrics.options import NO_METRICS_OPTIONS, PRESETS, MetricsOptions, metadata_label
 from domstats.formats.metrics.service import Service
 from domstats.formats.options import Options
+from domstats.model.globs import Globs
 from domstats.serve.freshness import AGES
 from domstats.serve.http.latest import Latest, Numbered
 from domstats.serve.http.negotiation import best_type, takes_gzip
-from domstats.serve.http.query import Query
+from domstats.serve.http.query import Query, checked
 from domstats.serve.http.sending import send
 from domstats.serve.http.workers import Renderings
 
@@ -100,9 +100,9 @@ class Metrics:
 
 def metrics_options(query: Query, defaults: MetricsOptions = NO_METRICS_OPTIONS) -> MetricsOptions:
     """What was asked for, and of what was not named the defaults. Raises UsageError, UnknownGroup."""
-    fields = query.words("field")
+    fields = checked(query.words("field"))
     for glob in fields:
-        if not any(fnmatchcase(field.pattern, glob) for field in FIELDS):
+        if not any(map(Globs([glob]).fit, (field.pattern for field in FIELDS))):
             raise UsageError(f"no field fits {glob!r}; /v1/fields lists them")
     presets = query.words("labels")
     for preset in presets:
@@ -113,7 +113,7 @@ def metrics_options(query: Query, defaults: MetricsOptions = NO_METRICS_OPTIONS)
     max_age, max_series = query.seconds("max_age", 0), query.count("max_series", 0)
     return MetricsOptions(
         groups=query.groups() or defaults.groups,
-        domains=query.texts("domain"),
+        domains=checked(query.texts("domain")),
         states=query.words("state"),
         fields=fields or defaults.fields,
         hypervisor=query.flag("hypervisor") if query.has("hypervisor") else defaults.hypervisor,

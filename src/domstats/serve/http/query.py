@@ -17,6 +17,8 @@ PARAMETERS_MAX = 256
 """Parameters of one request."""
 TEXT_MAX = 1024
 """Characters of one."""
+GLOB_MAX = 256
+"""Characters of a pattern as shells have them; also of a name or UUID that may stand in its place."""
 DIGITS_MAX = 18
 """Of a number."""
 _FILTERS = ("domain", "state", "group", "field", "key")
@@ -102,3 +104,11 @@ class Query:
         if len(text) > DIGITS_MAX or not (math.isfinite(number) and number >= least):
             raise UsageError(f"{name} is a number from {least} on, not {text!r}")
         return number
+
+
+def checked(globs: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns as they were given. Raises UsageError for one that is too long."""
+    for glob in globs:
+        if len(glob) > GLOB_MAX:
+            raise UsageError(f"a pattern has at most {GLOB_MAX} characters: {glob[:GLOB_MAX]!r}")
+    return globs

@@ -29,7 +29,7 @@ from domstats.serve.http.guard import refusal
 from domstats.serve.http.latest import Latest, Numbered
 from domstats.serve.http.metrics import GZIP_LEAST, compressed, cost_now, served_age
 from domstats.serve.http.negotiation import takes_gzip
-from domstats.serve.http.query import Query
+from domstats.serve.http.query import Query, checked
 from domstats.serve.http.sending import send
 from domstats.serve.http.workers import Renderings
 
@@ -97,7 +97,7 @@ class Stats:
         for state in states:
             if state not in DOMAIN_STATES:
                 raise UsageError(f"no state {state!r}; known are {', '.join(DOMAIN_STATES)}")
-        asked = replace(_asked(query), domains=query.texts("domain"), states=states)
+        asked = replace(_asked(query), domains=checked(query.texts("domain")), states=states)
         _check_keys(numbered.snapshot, asked.wanted.keys)
         return await self._answer(request, numbered, asked)
 
@@ -154,7 +154,7 @@ def _asked(query: Query) -> _Asked:
     if form == "table":
         check(options)
     bits = query.groups()
-    wanted = Wanted(bits, query.words("key"))
+    wanted = Wanted(bits, checked(query.words("key")))
     return _Asked(form, wanted, replace(options, groups=bits), max_age=query.seconds("max_age", 0))
 
 
@@ -190,6 +190,7 @@ def _positions(snapshot: Snapshot, asked: _Asked) -> Sequence[int] | None:
 async def fields(request: web.Request) -> web.StreamResponse:
     """What each statistic is, as `domstats fields -f json` says; `pattern` chooses. Raises UsageError."""
     pattern = Query(request, ("pattern",)).text("pattern")
+    checked((pattern,))
     found = find_fields(pattern)
     if not found:
         return refusal(404, f"no field fits {pattern!r}; try a part of a name, or a group")

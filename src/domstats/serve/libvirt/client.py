@@ -66,7 +66,8 @@ class Client(asyncio.BufferedProtocol):
         self._host, self._on_made, self._on_lost = host, on_made, on_lost
         self._machine = ServerConnection(REQUEST_BYTES)
         self._session = Session()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], int] = {}
+        """The calls that are worked on, with the bytes of their payloads."""
         self._transport: asyncio.Transport  # from connection_made on
         self._full = False
         """Whether the client does not read, and what it is to be sent waits."""
@@ -86,7 +87,7 @@ class Client(asyncio.BufferedProtocol):
     @property
     def held(self) -> int:
         """Bytes that are kept for this client alone, either way."""
-        return self._transport.get_write_buffer_size() + self._machine.pending
+        return self._transport.get_write_buffer_size() + self._machine.pending + sum(self._tasks.values())
 
     @property
     def waiting(self) -> dict[int, int]:
@@ -208,7 +209,7 @@ class Client(asyncio.BufferedProtocol):
             self._reply(call, lambda: self._of_session(call))
             return
         task = asyncio.create_task(self._work(call))
-        self._tasks.add(task)
+        self._tasks[task] = len(call.payload)
         task.add_done_callback(self._done)
 
     def _of_session(self, call: Call) -> Buffer:
@@ -239,7 +240,7 @@ class Client(asyncio.BufferedProtocol):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """A call has been dealt with; one that failed by a defect of ours has no reply, so its client is closed."""
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a call of client %s failed", self.peer, exc_info=error)
             self._transport.abort()

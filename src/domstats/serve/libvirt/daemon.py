@@ -29,6 +29,9 @@ KEPT_BYTES, KEPT_MAX = 1 << 26, 1 << 16
 """Bytes and number of the answers that are kept."""
 HUNG_MAX = 2
 """Calls that may hang before only those go on that never wait for a guest."""
+ASKING_MAX, ARGUMENTS_MAX = 64, 1 << 16
+"""Calls that may be without an answer at a time, and bytes of the arguments of one: a daemon that hangs as a whole then
+holds no more than 4 MiB of them."""
 
 P = Procedure
 NEVER_WAIT = frozenset(
@@ -78,11 +81,16 @@ class Daemon:
 
     async def ask(self, number: int, payload: Buffer) -> Buffer:
         """See Behind."""
+        if len(payload) > ARGUMENTS_MAX:
+            text = f"internal error: arguments of {len(payload):,} bytes are not passed on"
+            raise RemoteError(INTERNAL_ERROR, FROM_RPC, text)
         key = number, bytes(payload)
         kept = self._kept.get(key)
         if kept is not None and _now() - kept.time < KEPT:
             return _given(kept.answer)
         if key not in self._asking:
+            if len(self._asking) >= ASKING_MAX:
+                return self._instead(kept, f"{ASKING_MAX} other calls have no answer yet")
             uuid = self._about(payload)
             if uuid is not None and not self._may_wait(number, uuid):
                 return self._instead(kept, f"domain {uuid} does not answer")
