@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-PARTS = 12
-"""The time is cut into so many parts; of each the least counts, since what is in use for a moment is no leak."""
-WARM_UP = 0.25
-"""Part of the time in which caches fill, and threads begin."""
+PARTS = 10
+"""What is looked at is cut into so many parts; of each the least counts, since what is in use for a moment is no leak.
+Of 20 minutes a part is two rounds of the script."""
+WARM_UP = 0.5
+"""Part of the time in which caches fill, and threads begin; what clients ask for seldom is kept late."""
 LEAST = 2 * PARTS
 """Samples without which nothing can be said."""
 _TICK = os.sysconf("SC_CLK_TCK")

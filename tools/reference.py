@@ -43,11 +43,17 @@ def pages() -> dict[str, str]:
     }
 
 
+_ENDED = "`serve` and `watch` end with 0 on Ctrl-C."
+
+
 def _command() -> str:
     lines = [
         "# The command",
         "",
-        *textwrap.wrap(f"{EXIT_CODES} Data goes to stdout, everything else to stderr.", 120),
+        *textwrap.wrap(
+            f"{EXIT_CODES} {_ENDED} Data goes to stdout, everything else to stderr.",
+            120,
+        ),
         "",
     ]
     for verb in VERBS:
@@ -169,8 +175,9 @@ def _columns() -> str:
         "",
         "What `--columns` and `--sort` of `domstats get` and `domstats watch` call the columns of the table. Beside",
         "these words every key of a record is a column: `vcpu.current`, `block[vda].capacity`; in a table of devices",
-        "the tail of a device's keys: `rd.reqs`. A counter is a rate per second where the host was asked twice. Those",
-        "marked * are there when asked for.",
+        "the tail of a device's keys: `rd.reqs`. A counter is a rate per second where the host was asked twice. The",
+        "words, device names and rates are those of `-f table`: csv, arrow and parquet have the keys, as they are.",
+        "Those marked * are there when asked for.",
         "",
     ]
     for table, columns in COLUMNS.items():

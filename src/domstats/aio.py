@@ -10,11 +10,11 @@ import asyncio
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack, get_args
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, get_args
 
 from domstats.catalog.groups import group_bits
 from domstats.collector.describing import describe
@@ -28,6 +28,8 @@ from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
 from domstats.sources.registry import open_kernel, open_source
+
+T = TypeVar("T")
 
 DEADLINE = 30.0
 """Seconds a call may take when the caller does not say."""
@@ -83,7 +85,7 @@ class Host:
 
         Raises DeadlineExceeded, ConnectionLost, or what libvirt reports. Source: virConnectListAllDomains.
         """
-        return await (await self._reach.main()).domains(checked_deadline(deadline))
+        return await self._ask_main(lambda source, left: source.domains(left), checked_deadline(deadline))
 
     async def find(self, name: DomainKey, *, deadline: float = DEADLINE) -> Domain:
         """The domain of that id, UUID or name, tried in this order as virsh does.
@@ -93,7 +95,7 @@ class Host:
         """
         if not isinstance(name, DomainKey):
             raise UsageError(f"a domain is found by its name, UUID or id, not by {name!r}")
-        return await (await self._reach.main()).find(name, checked_deadline(deadline))
+        return await self._find(name, checked_deadline(deadline))
 
     async def stats(
         self,
@@ -148,7 +150,20 @@ class Host:
     async def _domain(self, which: WhichDomain, seconds: float) -> Domain:
         if isinstance(which, Record):
             return which.domain
-        return which if isinstance(which, Domain) else await (await self._reach.main()).find(which, seconds)
+        return which if isinstance(which, Domain) else await self._find(which, seconds)
+
+    async def _find(self, name: DomainKey, seconds: float) -> Domain:
+        return await self._ask_main(lambda source, left: source.find(name, left), seconds)
+
+    async def _ask_main(self, ask: Callable[[Source, float], Awaitable[T]], seconds: float) -> T:
+        """Ask by a call that waits for no guest, over a connection that is there, or made within the same seconds."""
+        now = asyncio.get_running_loop().time
+        ends = now() + seconds
+        try:
+            return await ask(await self._reach.main(seconds), ends - now())
+        except DeadlineExceeded as late:
+            # The caller's deadline, not what was left of it.
+            raise DeadlineExceeded(late.during, seconds, late.advice) from None
 
     def _question(self, domains: Sequence[Domain], groups: int, flags: DomainFilter) -> Question:
         key = (tuple(domain.uuid for domain in domains), groups, flags)

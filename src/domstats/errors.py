@@ -51,14 +51,15 @@ class UnknownDomain(UsageError, KeyError):
 
 
 class UnknownField(UsageError, KeyError):
-    """The record (or every record) lacks this key. `key` is what was asked for."""
+    """The record (or every record) lacks this key. `key` is what was asked for, `advice` what to ask for instead."""
 
-    def __init__(self, key: str, where: str = "") -> None:
-        super().__init__(key, where)
-        self.key, self.where = key, where
+    def __init__(self, key: str, where: str = "", advice: str = "") -> None:
+        super().__init__(key, where, advice)
+        self.key, self.where, self.advice = key, where, advice
 
     def __str__(self) -> str:
-        return f"no value {self.key!r}" + (f" in {self.where}" if self.where else "")
+        told = f"no value {self.key!r}" + (f" in {self.where}" if self.where else "")
+        return f"{told}; {self.advice}" if self.advice else told
 
 
 class UnknownGroup(UsageError, ValueError):

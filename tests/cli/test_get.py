@@ -254,6 +254,7 @@ class TestWhatItPrints:
             (["nope", "web-1", "a\x1bb", "nope"], 3, True, ["no domain 'nope'", "no domain 'a\\x1bb'"]),
             (["nope", "nix"], 1, False, ["no domain 'nope'", "no domain 'nix'"]),
             (["nope", "--running"], 1, False, ["no domain 'nope'"]),
+            (["web-*"], 1, False, ["no domain 'web-*'; domains are given by name, id or UUID (domstats watch takes"]),
         ],
     )
     @pytest.mark.usefixtures("host")

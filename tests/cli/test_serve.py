@@ -96,6 +96,7 @@ async def test_a_host_without_libvirt(tmp_path: Path) -> None:
         (("--libvirt-socket", "sock", "--max-age", "0"), "--max-age"),
         (("--libvirt-socket", "sock", "--max-age", "nan"), "must be a number of seconds"),
         (("--libvirt-socket", "sock", "--max-clients", "0"), "--max-clients"),
+        (("--listen", "127.0.0.1:0", "--mode", "0600"), "or --libvirt-socket PATH"),
         (("--listen", "9177"), "an address is HOST:PORT"),
         (("--listen", "127.0.0.1:0", "--token-file", "/none"), "cannot read the token in /none"),
         (("--listen", "127.0.0.1:0", "--key", "/none"), "a key is nothing without its certificate"),

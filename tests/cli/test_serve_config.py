@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import indent
 
 import aiohttp
 import pytest
@@ -116,7 +117,7 @@ async def test_reload(tmp_path: Path) -> None:
         path.write_text(HOST + "[http]\nlisten = 5\n")
         process.send_signal(signal.SIGHUP)
         said = json.loads(await line(process, "nothing is changed"))
-        assert said["message"] == f"nothing is changed: {path}: $.http.listen: expected `array | null`, got `int`"
+        assert said["message"] == f"nothing is changed: {path}: $.http.listen: expected a list, got a whole number"
         async with asyncio.timeout(PATIENCE):  # the figures are those of a snapshot, and the next one comes
             while 'domstats_reloads_total{result="failed"} 1\n' not in (await get(f"{url}/metrics"))[1]:
                 pass
@@ -190,12 +191,27 @@ async def test_check(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["domstats.toml"]
 
 
+async def test_the_documentation_shows_what_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "domstats.toml").write_text("[http]\nlissten = []\n")
+    done = await domstats("serve", "--config", f"{tmp_path}/domstats.toml", "--check")
+    page = (Path(__file__).parents[2] / "docs" / "service.md").read_text(encoding="utf-8")
+    assert indent(done.err.replace(f"{tmp_path}/", ""), "    ") in page
+
+
+async def test_max_age_asks_for_no_socket() -> None:
+    done = await domstats("serve", "-c", "sim:///", "--listen", "127.0.0.1:0", "--max-age", "5", "--check")
+    assert (done.code, done.err) == (0, "")
+    assert b"libvirt socket" not in done.out
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[http]\nlissten = 1", "$.http.lissten: there is no such option; do you mean listen?"),
         ("[http", "is not TOML"),
         ("[host]", "there is nothing to serve"),
+        ('[libvirt_socket]\npath = "none/sock"', "$.libvirt_socket.path: cannot listen at"),
+        ("[http]\n[libvirt_socket]", "there is no $.libvirt_socket.path, and systemd passes no socket"),
     ],
 )
 @pytest.mark.parametrize("check", [(), ("--check",)])

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from domstats.collector.reach import Reach
-from domstats.errors import ConnectionLost
+from domstats.errors import ConnectionLost, DeadlineExceeded
 from domstats.sources import Source
 
 
@@ -46,6 +46,21 @@ async def test_who_is_cancelled_while_the_lost_connection_ends_leaves_none_open(
     await reach.close()
     assert first.next is not None
     assert (first.closed, first.next.closed) == (True, True)
+
+
+async def test_connecting_anew_takes_no_longer_than_the_caller_waits() -> None:
+    first: Any = Connection()
+    first.lost = True
+    first.may_end.set()
+
+    async def never(_deadline: float) -> Connection:
+        return await asyncio.get_running_loop().create_future()
+
+    first.another = never
+    reach = Reach(cast(Source, first), width=2)
+    results = await asyncio.gather(*(reach.main(0.01) for _ in range(3)), return_exceptions=True)
+    assert [type(each) for each in results] == [DeadlineExceeded] * 3
+    await reach.close()
 
 
 async def test_who_opens_one_while_all_are_closed_leaves_none_open() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -54,7 +55,21 @@ def test_a_narrow_terminal_wraps_below_the_text() -> None:
     wrapped = lines[2 : lines.index("warn     rights   trace    no right -> run as root")]
     assert len(wrapped) > 2
     assert all(line[:start].isspace() for line in wrapped[1:])
-    assert max(map(len, lines[:-5])) <= 60
+    assert max(map(len, lines[: lines.index("")])) <= 60
+
+
+def test_a_terminal_narrower_than_the_table_and_a_text_wraps_below_the_verdicts() -> None:
+    why = "no balloon driver in the guest, or none that tells anything of its memory"
+    report = replace(REPORT, figures=(replace(REPORT.figures[1], why=why),))
+    lines = report_lines(report, 60, color=False)
+    table = lines[lines.index("") + 1 : -2]
+    assert table == [
+        "         figures         libvirt  kernel  neither",
+        "         of 1,234 on: what is missing",
+        "warn     balloon.usable        4       -    1,230",
+        "         no balloon driver in the guest, or none that tells",
+        "         anything of its memory",
+    ]
 
 
 def test_a_terminal_too_narrow_wraps_by_itself() -> None:

@@ -16,6 +16,7 @@ from domstats.formats import openmetrics, prometheus
 from domstats.formats.metrics import plan
 from domstats.formats.metrics.metadata import metadata_labels
 from domstats.formats.metrics.options import PRESETS, MetadataLabel, MetricsOptions, metadata_label
+from domstats.formats.metrics.page import fits
 from domstats.formats.options import Options
 from domstats.model.description import Description
 from domstats.model.domain import Domain
@@ -341,3 +342,10 @@ class TestKept:
         for options in ({}, {"hypervisor": True}, {"max_series": 5}, {"domains": ("vm-1",)}):
             text_of(snapshot, **options)
         assert len([key for key in snapshot.layout.derived if "metrics" in key]) == 1
+
+
+def test_a_name_that_looks_like_a_pattern() -> None:
+    names = ("web-[1]*", "web-1", "web-2", "[a]", "b")
+    domains = [Domain(name, uuid, None) for name, uuid in zip(names, UUIDS, strict=False)]
+    assert [domain.name for domain in domains if fits(domain, ["web-[1]*"])] == ["web-[1]*", "web-1"]
+    assert [domain.name for domain in domains if fits(domain, ["[a]", "x"])] == ["[a]"]

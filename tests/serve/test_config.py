@@ -55,21 +55,39 @@ MISTAKES = [
     ("[htp]", "$.htp", "there is no such option; do you mean http?"),
     ("[http]\nlissten = []", "$.http.lissten", "do you mean listen?"),
     ("[log]\nzzz = 1", "$.log.zzz", "there are level, json, clients"),
-    ("http = 1", "$.http", "expected `object | null`, got `int`"),
+    ("http = 1", "$.http", "expected a table, got a whole number"),
     ('[http]\nlisten = ["localhost"]', "$.http.listen[0]", "an address is HOST:PORT"),
-    ('[http]\nlisten = "127.0.0.1:1"', "$.http.listen", "expected `array | null`, got `str`"),
-    ("[http]\nmax_connections = 0", "$.http.max_connections", "expected `int` >= 1"),
-    ("[http]\nidle_seconds = nan", "$.http.idle_seconds", "expected `float` > 0.0"),
-    ("[http]\nidle_seconds = inf", "$.http.idle_seconds", "expected `float` <= "),
+    ('[http]\nlisten = "127.0.0.1:1"', "$.http.listen", "expected a list, got a text"),
+    ("[[http]]", "$.http", "expected a table, got a list"),
+    ("[http]\nmax_connections = 0", "$.http.max_connections", "expected a whole number >= 1"),
+    ("[http]\nmax_connections = 1.5", "$.http.max_connections", "expected a whole number, got a number"),
+    ("[http]\nidle_seconds = nan", "$.http.idle_seconds", "expected a number > 0.0"),
+    ("[http]\nidle_seconds = inf", "$.http.idle_seconds", "expected a number <= "),
+    ("[log]\njson = 1", "$.log.json", "expected true or false, got a whole number"),
+    ('[log]\nlevel = "`int`"', "$.log.level", "invalid enum value '`int`'; there are debug"),
+    ("[host]\nuri = 2000-01-01", "$.host.uri", "expected a text, got a date"),
+    ("[host]\nuri = 2000-01-01T00:00:00Z", "$.host.uri", "expected a text, got a date"),
+    ("[host]\nuri = 00:00:00", "$.host.uri", "expected a text, got a time of day"),
     ('[http]\nkey = "key.pem"', "$.http", "a key is nothing without its certificate"),
     ('[http]\ncertificate = "none.pem"', "$.http.certificate", "cannot use the certificate /etc/domstats/none.pem"),
     ('[http]\ntoken_file = "none"', "$.http.token_file", "cannot read the token in /etc/domstats/none"),
+    ('[http]\nhosts = ["a", "https://b"]', "$.http.hosts[1]", "a name without scheme and port"),
     ("[http]\nkey = 3", "$.http.key", "path"),
     ('[host]\nuri = "xen:///"', "$.host.uri", "cannot use the URI 'xen:///'"),
     ('[host]\ngroups = ["cpu", "gpu"]', "$.host.groups[1]", "no statistics group 'gpu'; known are state"),
     ("[host]\nplan = { cpu = 0.01 }", "$.host.plan.cpu", "at least 0.1"),
     ('[host]\ngroups = ["cpu"]\nplan = { block = 9 }', "$.host.plan.block", "is not asked for"),
     ('[host]\nkernel = "on"', "$.host.kernel", "there are auto, off"),
+    (
+        '[host]\nuri = "sim:///?script=/none/script.toml"',
+        "$.host.uri",
+        "cannot read the script /none/script.toml",
+    ),
+    ('[libvirt_socket]\npath = "/none/sock"', "$.libvirt_socket.path", "/none/sock: there is no folder /none"),
+    ('[libvirt_socket]\npath = "/dev/null/sock"', "$.libvirt_socket.path", "/dev/null/sock: /dev/null is no folder"),
+    ('[libvirt_socket]\npath = "/tmp"', "$.libvirt_socket.path", "cannot listen at /tmp: what is there is no socket"),
+    ('[libvirt_socket]\npath = "/dev/null"', "$.libvirt_socket.path", "/dev/null: what is there is no socket"),
+    (f'[libvirt_socket]\npath = "/tmp/{"x" * 95}"', "$.libvirt_socket.path", "has at most 99 bytes, not 100: /tmp/xxx"),
     ('[libvirt_socket]\nmode = "rw"', "$.libvirt_socket.mode", "no mode such as 0660"),
     ('[libvirt_socket]\nmode = "1777"', "$.libvirt_socket.mode", "no mode such as 0660"),
     ('[libvirt_socket]\ngroup = "nobody-has-this"', "$.libvirt_socket.group", "there is no group"),
@@ -119,7 +137,16 @@ def test_what_systemd_passes_is_served_instead() -> None:
     assert both.libvirt is not None
 
 
-@pytest.mark.parametrize("text", ["", "[http]\nlisten = []", "[libvirt_socket]"])
+@pytest.mark.parametrize("text", ["[libvirt_socket]", "[http]\n[libvirt_socket]\nmode = '0666'"])
+def test_a_libvirt_socket_that_is_nowhere(text: str) -> None:
+    with pytest.raises(UsageError, match=r"there is no \$\.libvirt_socket\.path, and systemd passes no socket"):
+        completed(chosen(text), passes_http=True, passes_libvirt=False)
+    libvirt = completed(chosen(text), passes_http=True, passes_libvirt=True).libvirt
+    assert libvirt is not None
+    assert libvirt.path is None
+
+
+@pytest.mark.parametrize("text", ["", "[http]\nlisten = []"])
 def test_nothing_to_serve(text: str) -> None:
     with pytest.raises(UsageError, match="there is nothing to serve"):
         completed(chosen(text), passes_http=False, passes_libvirt=False)

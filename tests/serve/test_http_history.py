@@ -50,7 +50,7 @@ async def test_a_name_and_fields_given_twice(serving: Serving) -> None:
     ("query", "status", "says"),
     [
         ("", 400, "domain is missing"),
-        ("domain=", 400, "domain is missing"),
+        ("domain=", 400, "domain is empty"),
         ("domain=nobody", 404, "no domain 'nobody'"),
         ("domain=web-1&seconds=0", 400, "seconds is a number over 0, up to 3600"),
         ("domain=web-1&seconds=3601", 400, "seconds is a number over 0, up to 3600"),

@@ -82,9 +82,22 @@ class TestEveryPath:
             ("/v1/stats?format=json&format=xml", 400, "format is given 2 times"),
             ("/v1/stats?group=cpus", 400, "no statistics group 'cpus'"),
             ("/v1/stats?state=on", 400, "no state 'on'; known are"),
+            ("/v1/stats?domain=", 400, "domain is empty"),
+            ("/v1/stats?group=cpu&group=", 400, "group is empty"),
+            ("/v1/stats?key=,", 400, "key is empty"),
+            ("/v1/stats?state=", 400, "state is empty"),
+            ("/v1/stats/web-1?group=", 400, "group is empty"),
+            ("/metrics?field=%20", 400, "field is empty"),
             ("/v1/stats?columns=cpu", 400, "are for the formats table, csv, arrow, parquet, not for json"),
             ("/v1/stats?format=table&columns=cpus", 400, "no column 'cpus'; do you mean"),
             ("/v1/stats?format=csv&table=block&columns=zzz", 400, "no value 'zzz' in table 'block'"),
+            ("/v1/stats?format=csv&table=block&columns=rd.byts", 400, "'block'; do you mean rd.bytes or wr.bytes"),
+            ("/v1/stats?format=csv&table=domain&columns=cpu", 400, "'domain'; words such as cpu, device names"),
+            ("/v1/stats?key=nope", 400, "no key 'nope'; /v1/fields lists them"),
+            ("/v1/stats?key=cpu.tme", 400, "no key 'cpu.tme'; do you mean cpu.time?"),
+            ("/v1/stats?key=vcpu.<id>.time", 400, "no key 'vcpu.<id>.time'"),
+            ("/v1/stats/web-1?key=cpu.time,nope", 400, "no key 'nope'"),
+            ("/v1/stats?key=block[vda].rd.bytes", 400, "write a pattern: block.*.rd.bytes"),
             ("/v1/stats?format=table&top=0", 400, "top is a number from 1 on, not '0'"),
             ("/v1/stats?max_age=nan", 400, "max_age is a number from 0 on, not 'nan'"),
             ("/v1/stats/web-1?domain=web-2", 400, "no parameter 'domain'"),
@@ -230,6 +243,8 @@ class TestStats:
         uuid = latest["test-1"].domain.uuid
         assert await found(f"domain={uuid.upper()}") == {"test-1": whole["test-1"]}
         assert await found("domain=nobody") == {}
+        assert await found("key=vcpu.4000.time") == {name: {} for name in whole}  # no vCPU now, but it could be
+        assert any((await found("key=block.[0-9].rd.bytes")).values())
         cpu = await found("group=cpu,net")
         assert cpu == {
             name: {key: value for key, value in each.items() if key.startswith(("cpu.", "net."))}

@@ -81,6 +81,18 @@ class TestWhatIsNoRequest:
         async with http_serving(SIM, hosts=("mine.example",)) as serving:
             assert (await serving.get("/v1/stats", Host=host)).status == status
 
+    @pytest.mark.parametrize(
+        "name",
+        ["", "https://mine.example", "mine.example:9177", "mine.example/", "*.example", "*", "[::1]", "a b", "bücher"],
+    )
+    def test_what_no_client_calls_it(self, name: str) -> None:
+        with pytest.raises(UsageError, match="a name without scheme and port"):
+            HttpOptions(hosts=("mine.example", name))
+
+    def test_what_it_may_be_called(self) -> None:
+        names = ("mine.example", "Mine_2", "xn--bcher-kva.example.", "192.0.2.1", "::1")
+        assert HttpOptions(hosts=names).hosts == names
+
 
 class TestWhoTakesTooLong:
     @pytest.mark.parametrize("beginning", [b"GET /metrics HTTP/1.1\r\nHost: lo", b"G", b"GET / HTTP/1.1\r\nA: b\r\n"])
@@ -245,6 +257,10 @@ class TestTheToken:
         file.write_text("pässword-of-some-length")
         with pytest.raises(UsageError, match="it is not ASCII"):
             token_in(file)
+        for bad in (f"{TOKEN}\n{TOKEN}\n", "correct horse battery", f"{TOKEN}\t{TOKEN}", f"{TOKEN}\0"):
+            file.write_text(bad)
+            with pytest.raises(UsageError, match="token: a token is one line without spaces"):
+                token_in(file)
         with pytest.raises(UsageError, match="No such file"):
             token_in(tmp_path / "none")
         for bad in ("", "short", "päss" * 8):
@@ -379,6 +395,48 @@ class TestWhatIsRendered:
             with pytest.raises(UsageError):
                 await renderings.get(1, "bad", lambda: bytes(HttpOptions(max_connections=0).max_connections))
         assert renderings.made == 8
+        worker.close()
+
+    async def test_many_small_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(workers, "KEPT_MAX", 3)
+        worker = workers.Worker("test")
+        renderings = workers.Renderings(worker)
+        for number in range(4):
+            await renderings.get(1, number, lambda: b"")
+        await renderings.get(1, 1, lambda: b"")
+        assert renderings.made == 4
+        await renderings.get(1, 0, lambda: b"")
+        await renderings.get(1, 1, lambda: b"")
+        assert renderings.made == 5
+        await renderings.get(1, 2, lambda: b"")
+        assert renderings.made == 6
+        worker.close()
+
+    async def test_what_is_kept_is_not_looked_through(self) -> None:
+        """What one more costs does not grow with how many there are."""
+        worker = workers.Worker("test")
+        renderings = workers.Renderings(worker)
+        looked = 0
+
+        class Body(bytes):
+            def __len__(self) -> int:
+                nonlocal looked
+                looked += 1
+                return super().__len__()
+
+        for number in range(100):
+            await renderings.get(1, number, lambda: Body(b"text"))
+        assert looked == 100
+        worker.close()
+
+    async def test_an_earlier_snapshot_costs_the_latest_nothing(self) -> None:
+        worker = workers.Worker("test")
+        renderings = workers.Renderings(worker)
+        assert await renderings.get(1, "a", lambda: b"1") == b"1"
+        assert await renderings.get(2, "a", lambda: b"2") == b"2"
+        assert await renderings.get(1, "a", lambda: b"1") == b"1"
+        assert renderings.made == 3
+        assert await renderings.get(2, "a", lambda: b"3") == b"2"
         worker.close()
 
     async def test_a_client_that_goes_or_is_left_is_no_defect(

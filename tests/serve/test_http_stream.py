@@ -26,7 +26,7 @@ from domstats.serve.http.latest import Latest
 from domstats.serve.http.rows import ColumnReader, KeyReader
 from domstats.serve.http.stream import CHANNELS_MAX
 from fast_time import in_fast_time
-from http_serving import Mirror, events, http_serving
+from http_serving import PATIENCE, Mirror, Serving, events, http_serving
 from scripted import Scripted
 from scripted import events as script
 
@@ -188,6 +188,10 @@ class TestChannel:
                 task.cancel()
 
 
+def fault(*_: object) -> None:
+    raise ZeroDivisionError
+
+
 def snapshot_of(**values: tuple[ParamType, Any]) -> Snapshot:
     """A domain with these values; `_` stands for a dot."""
     params = [TypedParameter(key.replace("_", "."), kind, value) for key, (kind, value) in values.items()]
@@ -249,6 +253,14 @@ class TestValues:
             for name, text in texts:
                 pattern = r"\d+\.\d" if name in ("cpu", "steal") else r"\d+(\.\d{1,3})?"
                 assert re.fullmatch(pattern, text), (name, text)
+
+
+async def until_told(serving: Serving) -> None:
+    """Look, as the service does with each snapshot, for defects."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            serving.server.work.check()
+            await serving.next()
 
 
 class TestOverHttp:
@@ -340,4 +352,14 @@ class TestOverHttp:
             await serving.server.stop()
             assert asyncio.get_running_loop().time() - began < 1.0
             assert serving.server.connections == 0
+            answer.close()
+
+    async def test_a_defect_while_a_channel_follows_is_told_of(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with http_serving("sim:///?domains=2", plan=FAST) as serving:
+            answer = await serving.client.get(f"{serving.url}/v1/stream?columns=cpu")
+            await anext(events(answer))
+            serving.server.work.check()
+            monkeypatch.setattr(ColumnReader, "rows", fault)
+            with pytest.raises(ZeroDivisionError):
+                await until_told(serving)
             answer.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -72,6 +74,21 @@ async def test_work_that_ends_by_a_defect_is_told_of() -> None:
     await work.stop()
 
 
+async def test_work_that_is_cancelled_is_let_go_of() -> None:
+    work = Work()
+    going, kept = (weakref.ref(work.begin(never())) for _ in range(2))
+    ends = going()
+    assert ends is not None
+    ends.cancel()
+    await asyncio.wait([ends])
+    del ends
+    gc.collect()
+    assert going() is None
+    assert kept() is not None
+    work.check()
+    await work.stop()
+
+
 @in_fast_time
 async def test_one_that_does_not_stop() -> None:
     told: list[str] = []
@@ -80,3 +97,16 @@ async def test_one_that_does_not_stop() -> None:
     await live([Part("a", told), Part("b", told, hangs=True)], at_once())
     assert told == ["start a", "start b", "stop a"]
     assert now() - began == STOPPING
+
+
+async def test_what_is_under_way_ends_before_the_parts_do() -> None:
+    told: list[str] = []
+
+    async def change() -> None:
+        try:
+            await never()
+        finally:
+            told.append("over")
+
+    await live([Part("a", told)], change(), at_once())
+    assert told == ["start a", "over", "stop a"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from domstats.errors import ConnectError, SocketTaken, UsageError
-from domstats.serve.sockets import listen, passed_sockets
+from domstats.serve.sockets import PATH_MAX, check_path, listen, passed_sockets
 
 PASSED = """
 import os, sys
@@ -75,6 +75,17 @@ class TestListening:
         with pytest.raises(ConnectError, match="cannot listen at"):
             listen(tmp_path / name, 0o600, None)
         assert list(tmp_path.iterdir()) == []
+
+    def test_the_longest_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "getpid", lambda: 4194304)
+        path = tmp_path / ("x" * (PATH_MAX - len(f"{tmp_path}/")))
+        check_path(path)
+        made = listen(path, 0o600, None)
+        check_path(path)
+        made.remove()
+        made.sock.close()
+        with pytest.raises(UsageError, match=f"has at most {PATH_MAX} bytes, not {PATH_MAX + 1}"):
+            check_path(path.with_name(f"{path.name}x"))
 
 
 class TestPassedSockets:

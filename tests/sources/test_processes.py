@@ -57,6 +57,19 @@ def test_no_proc_at_all(tmp_path: Path) -> None:
     assert Processes(tmp_path / "nothing").stopped_guests() == set()
 
 
+def test_when_the_processes_cannot_be_listed_nothing_is_known_of_them(tmp_path: Path) -> None:
+    proc = tmp_path / "proc"
+    proc.mkdir()
+    processes = Processes(proc)
+    process(proc, 7, "T", "qemu", "-uuid", UUID)
+    assert processes.stopped_guests() == {UUID}
+    proc.rename(tmp_path / "gone")
+    assert processes.look() == ([], False)
+    (tmp_path / "gone").rename(proc)
+    assert processes.stopped_among([UUID]) == set()
+    assert processes.stopped_guests() == {UUID}
+
+
 def test_a_quick_look_at_some(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     process(tmp_path, 7, "S", "qemu", "-uuid", UUID)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from domstats.errors import BadUri
@@ -65,6 +67,17 @@ def test_of_others_it_knows_nothing(uri: str) -> None:
     "uri", [SIM, "kernel:///", "qemu:///system", "qemu+unix:///system?socket=/none", "test:///default"]
 )
 def test_a_good_uri_is_not_opened(uri: str) -> None:
+    check_uri(uri, {})
+
+
+def test_a_script_is_read(tmp_path: Path) -> None:
+    uri = f"sim:///?script={tmp_path}/script.toml"
+    with pytest.raises(BadUri, match="cannot read the script"):
+        check_uri(uri, {})
+    (tmp_path / "script.toml").write_text('[[event]]\nat = 1.0\ndo = "dance"\n')
+    with pytest.raises(BadUri, match=r"event\[0\]\.do"):
+        check_uri(uri, {})
+    (tmp_path / "script.toml").write_text('[[event]]\nat = 1.0\ndomains = "*"\ndo = "hang"\n')
     check_uri(uri, {})
 
 

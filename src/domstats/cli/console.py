@@ -18,7 +18,14 @@ EXIT_CODES = (
     "Exit codes: 0 all is there, 1 nothing could be had, 2 wrong use, 3 some of it is missing, 4 no libvirt daemon "
     "listens, 130 Ctrl-C."
 )
-"""For those who use the command; the reader of a closed pipe sees no exit code."""
+"""For those who use a verb that ends by itself; the reader of a closed pipe sees no exit code."""
+
+
+EXIT_CODES_RUNNING = (
+    "Exit codes: 0 ended by Ctrl-C, SIGTERM or as told, 1 it could not begin or go on, 2 wrong use, 4 no libvirt "
+    "daemon listens."
+)
+"""For those who use a verb that goes on until it is ended."""
 
 
 class Exit(IntEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
     "--from", "source", type=click.Choice(_READABLE), help="The file's format; by default what it looks like."
 )
 @click.option("--before", type=_FILE, metavar="FILE", help="An earlier file of the same host, for a table's rates.")
-@table_options
+@partial(table_options, asks=False)
 @metrics_options
 def command(
     file: str,

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 DESCRIBING_MAX = 10.0
 """Seconds that reading the definitions of domains may take; each takes libvirtd 1 ms."""
 
+_NO_PATTERNS = "; domains are given by name, id or UUID (domstats watch takes patterns)"
+
 _FILTERS = {
     DomainFilter.ACTIVE: "Domains that are on.",
     DomainFilter.INACTIVE: "Domains that are off.",
@@ -237,7 +239,8 @@ async def _find(host: Host, names: Sequence[str]) -> tuple[list[Domain], list[st
         try:
             domain = await host.find(name)
         except UnknownDomain as error:
-            missing[name] = str(error)
+            pattern = any(sign in name for sign in "*?[")
+            missing[name] = str(error) + (_NO_PATTERNS if pattern else "")
         else:
             found.setdefault(domain.uuid, domain)
     return list(found.values()), list(missing.values())

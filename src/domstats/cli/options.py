@@ -84,16 +84,21 @@ TABLES = ("table", "csv", "arrow", "parquet")
 _WORDS = ", ".join(each.name for each in COLUMNS["domain"].named)
 
 
-def table_options(command: Command) -> Command:
-    """`--columns`, `--sort`, `--top` and `--table`, as parameters of these names; `chosen_table` reads them."""
+_COLUMNS = (
+    "Only these columns, in this order. Every key is one (vcpu.current; with --table the tail of a device's keys: "
+    "rd.reqs). -f table has device names, too (block[vda].capacity), counters as rates per second, and the words "
+    f"{_WORDS}."
+)
+_COLUMNS_ASKED = f"{_COLUMNS} Without --group, the host is asked only for what the columns are made of."
+
+
+def table_options(command: Command, *, asks: bool = True) -> Command:
+    """`--columns`, `--sort`, `--top` and `--table`, as parameters of these names; `chosen_table` reads them.
+
+    `asks`: whether the verb asks a host.
+    """
     options = (
-        click.option(
-            "--columns",
-            metavar="NAME,...",
-            help="Only these columns, in this order. Every key is one (vcpu.current, block[vda].capacity; with --table "
-            f"the tail of a device's keys: rd.reqs), counters as rates per second. The table has these, too: {_WORDS}. "
-            "Without --group, the host is asked only for what the columns are made of.",
-        ),
+        click.option("--columns", metavar="NAME,...", help=_COLUMNS_ASKED if asks else _COLUMNS),
         click.option(
             "--sort",
             metavar="[-]COLUMN",

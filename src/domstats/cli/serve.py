@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from domstats.cli.console import Exit, put
+from domstats.cli.console import EXIT_CODES_RUNNING, Exit, put
 from domstats.cli.options import finite, host_option
 from domstats.errors import ConfigError, UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from domstats.serve.settings import LogSettings, Settings
 
 
-@click.command("serve")
+@click.command("serve", epilog=EXIT_CODES_RUNNING)
 @host_option
 @click.option(
     "--listen",
@@ -76,7 +76,12 @@ if TYPE_CHECKING:
     help="What to serve, and how, in TOML (share/domstats/domstats.toml is an example); other options come before it. "
     "SIGHUP has it read anew.",
 )
-@click.option("--check", is_flag=True, help="Say whether that can be served, and what it would be; begin nothing.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Say whether that makes sense, and what would be served; begin nothing. Ports in use, names that do not "
+    "resolve, and whether the host answers only show at the start.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say who connects, and every request.")
 def command(file: Path | None, check: bool, **options: Any) -> int:
     """Serve what is known of a host, read-only: over HTTP, and to libvirt's own clients (virsh, ...).
@@ -89,8 +94,12 @@ def command(file: Path | None, check: bool, **options: Any) -> int:
     from domstats.serve.sockets import passed_sockets
 
     listeners = Listeners(passed_sockets(os.environ))
+
+    def read() -> Settings:
+        return _read(file, options, listeners.passes_libvirt)
+
     try:
-        chosen = _read(file, options)
+        chosen = read()
         whole = completed(chosen, listeners.passes_http, listeners.passes_libvirt)
     except UsageError as error:
         raise click.UsageError(_said(error, file)) from None
@@ -99,7 +108,7 @@ def command(file: Path | None, check: bool, **options: Any) -> int:
 
         put("".join(f"{line}\n" for line in summary(whole)).encode())
         return Exit.COMPLETE
-    _serve(chosen, lambda: _read(file, options), listeners)
+    _serve(chosen, read, listeners)
     return Exit.COMPLETE
 
 
@@ -118,13 +127,13 @@ def _serve(chosen: Settings, read: Callable[[], Settings], listeners: Listeners)
     asyncio.run(serve(chosen, read, listeners, os.environ, log))
 
 
-def _read(file: Path | None, options: Mapping[str, Any]) -> Settings:
+def _read(file: Path | None, options: Mapping[str, Any], passes_libvirt: bool) -> Settings:
     """What the file says, and before it the options. Raises UsageError and its kind ConfigError."""
     from domstats.serve.config import Config, load
     from domstats.serve.settings import settings
 
     config = Config() if file is None else load(file)
-    return settings(_with_options(config, options), str(file))
+    return settings(_with_options(config, options, passes_libvirt), str(file))
 
 
 def _said(error: UsageError, file: Path | None) -> str:
@@ -132,8 +141,11 @@ def _said(error: UsageError, file: Path | None) -> str:
     return error.why if file is None and isinstance(error, ConfigError) else str(error)
 
 
-def _with_options(config: Config, options: Mapping[str, Any]) -> Config:
-    """The configuration with what the command line says. Raises UsageError."""
+def _with_options(config: Config, options: Mapping[str, Any], passes_libvirt: bool) -> Config:
+    """The configuration with what the command line says. Raises UsageError.
+
+    `passes_libvirt`: whether systemd has passed a socket for libvirt's clients.
+    """
     from msgspec.structs import replace
 
     from domstats.serve.config import HttpSection, LibvirtSection
@@ -142,6 +154,8 @@ def _with_options(config: Config, options: Mapping[str, Any]) -> Config:
     if http and config.http is None and "listen" not in http:
         raise UsageError("--token-file, --certificate and --key are for HTTP: give --listen HOST:PORT, too")
     libvirt = _given(options, "path", "mode", "group", "max_age", "max_clients")
+    if libvirt.keys() == {"max_age"} and config.libvirt_socket is None and not passes_libvirt:
+        libvirt = {}  # it is for the metrics alone
     changed: dict[str, Any] = {"host": replace(config.host, **_given(options, "uri"))}
     changed["metrics"] = replace(config.metrics, **_given(options, "max_age"))
     if http:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from domstats.catalog.groups import GROUPS
-from domstats.cli.console import Exit, put, say, terminal_color, terminal_height, terminal_width
+from domstats.cli.console import EXIT_CODES_RUNNING, Exit, put, say, terminal_color, terminal_height, terminal_width
 from domstats.cli.options import (
     check_table,
     chosen_groups,
@@ -64,7 +64,7 @@ class _Watching:
     kernel: Kernel
 
 
-@click.command("watch")
+@click.command("watch", epilog=EXIT_CODES_RUNNING)
 @domain_arguments
 @host_option
 @group_options

@@ -136,6 +136,11 @@ class Collector:
         """Have `on_event` called with each domain event the host tells of from now on, before `latest` shows it."""
         self._listeners.append(on_event)
 
+    def unlisten(self, on_event: OnDomainEvent) -> None:
+        """Call it no more; nothing if it was not called."""
+        if on_event in self._listeners:
+            self._listeners.remove(on_event)
+
     async def another(self, deadline: float) -> Source:
         """One more connection to the same host, for what is not collected. The caller closes it.
 
@@ -153,9 +158,10 @@ class Collector:
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._ask_now(seconds, since))
             self._tasks.append(self._refreshing)
-            self._refreshing.add_done_callback(self._tasks.remove)
-        await asyncio.wait([self._refreshing], timeout=seconds)
-        if not self._closed:
+            self._refreshing.add_done_callback(self._over)
+        refreshing, published = self._refreshing, self._published
+        await asyncio.wait([refreshing], timeout=seconds)
+        if not refreshing.done() and not self._closed and self._published is published:
             self._publish()
 
     def replan(self, plan: Plan, deadline: float) -> None:
@@ -180,6 +186,7 @@ class Collector:
         guests = [self._try(partial(self._ask_old, call, since or 0.0)) for call in calls]
         await asyncio.gather(self._look_anew(seconds), *guests)
         await self._lay_over(seconds)
+        self._publish()  # once, for all who wait
 
     async def _ask_old(self, call: GuestCall, since: float) -> None:
         now = asyncio.get_running_loop().time
@@ -210,9 +217,11 @@ class Collector:
         self._closed = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._published.set()
-        await self._reach.close()
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            self._published.set()
+            await self._reach.close()
 
     async def __aiter__(self) -> AsyncIterator[Snapshot]:
         while not self._closed:
@@ -222,6 +231,13 @@ class Collector:
             for task in self._tasks:
                 if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                     raise error
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """What was asked for has ended; if by a defect, those who wait for snapshots are told."""
+        if task.cancelled() or task.exception() is None:
+            self._tasks.remove(task)
+        else:
+            self._published.set()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -297,7 +313,7 @@ class Collector:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._try(self._look))
             self._tasks.append(self._looking)
-            self._looking.add_done_callback(self._tasks.remove)
+            self._looking.add_done_callback(self._over)
         await asyncio.wait([self._looking], timeout=seconds)
 
     async def _look(self) -> None:

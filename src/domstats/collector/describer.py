@@ -83,7 +83,10 @@ class Describer:
     async def _read(self, chosen: list[Domain]) -> None:
         try:
             source = await self._reach.lanes.take()
-        except UNREACHED:
+        except DomstatsError as error:
+            if not isinstance(error, UNREACHED):
+                _log.warning("no definitions can be read: %s", error)
+            await asyncio.sleep(LATER)
             return
         task = None
         try:

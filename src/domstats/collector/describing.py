@@ -30,7 +30,7 @@ async def describe(reach: Reach, domains: Sequence[Domain], seconds: float) -> d
         for domain in waiting:
             try:
                 info = await _describe_one(reach, domain)
-            except UNREACHED:
+            except DomstatsError:  # the host cannot be reached, or does not want more connections
                 return
             if info is not None:
                 found[domain.uuid] = info

@@ -126,10 +126,11 @@ class Lanes:
         self._closed = True
         for call in list(self.hung):
             call.task.cancel()
-            with suppress(asyncio.CancelledError, DomstatsError):
-                await call.task
         self._free.clear()
+        # In one go, whatever waits for them: whoever is cancelled here has begun to close all of them.
         await asyncio.gather(*(self._close(source) for source in list(self._all)))
+        if self.hung:
+            await asyncio.wait([call.task for call in self.hung])
 
     async def _close(self, source: Source) -> None:
         await close(source)

@@ -7,7 +7,6 @@ libvirt's are fifteen, and those of a guest that does not answer libvirt stay as
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from domstats.collector.board import Board
 from domstats.collector.cost import Cost
@@ -59,6 +58,9 @@ class Overlay:
         """Have on the board what was answered."""
         if self._asking is asked:
             self._asking = None
+        if asked.cancelled():  # it is closed
+            board.lift()
+            return
         try:
             board.lay_over(asked.result(), groups)
         except DomstatsError:
@@ -66,8 +68,9 @@ class Overlay:
 
     async def aclose(self) -> None:
         """Let go of the kernel; safe to call twice."""
-        if self._asking is not None:
-            self._asking.cancel()
-            with suppress(asyncio.CancelledError, DomstatsError):
-                await self._asking
-        await self._kernel.aclose()
+        try:
+            if self._asking is not None:
+                self._asking.cancel()
+                await asyncio.gather(self._asking, return_exceptions=True)
+        finally:
+            await self._kernel.aclose()

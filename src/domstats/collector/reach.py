@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from domstats.collector.breaker import Breaker
 from domstats.collector.completeness import Completeness
@@ -12,7 +13,7 @@ from domstats.collector.cost import Cost
 from domstats.collector.lanes import MAX_HUNG, HungCall, Lanes, close
 from domstats.collector.overlay import Overlay
 from domstats.collector.slicing import Slicer
-from domstats.errors import ConnectionLost
+from domstats.errors import ConnectionLost, DeadlineExceeded
 from domstats.model.domain import Domain
 from domstats.sources import Source
 
@@ -85,8 +86,22 @@ class Reach:
         """Whether the host has to be connected to anew."""
         return self._main.lost
 
-    async def main(self) -> Source:
-        """The connection for calls that wait for no guest; a new one if it is lost. Raises what opening one raises."""
+    async def main(self, seconds: float | None = None) -> Source:
+        """The connection for calls that wait for no guest; a new one if it is lost.
+
+        `seconds`: how long that may take, beside OPENING. Raises what opening one raises, and DeadlineExceeded.
+        """
+        if not self._main.lost and not self._closed:
+            return self._main
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._anew()
+        except TimeoutError:
+            if seconds is None:
+                raise
+            raise DeadlineExceeded("connecting anew", seconds) from None
+
+    async def _anew(self) -> Source:
         if self._closed:
             raise ConnectionLost("the connection was closed")
         async with self._opening:
@@ -116,7 +131,8 @@ class Reach:
     async def close(self) -> None:
         """Close every connection; safe to call twice."""
         self._closed = True
-        await self.lanes.close()
-        if self.overlay is not None:
-            await self.overlay.aclose()
-        await close(self._main)
+        async with AsyncExitStack() as stack:  # whoever is cancelled here leaves nothing open
+            stack.push_async_callback(close, self._main)
+            if self.overlay is not None:
+                stack.push_async_callback(self.overlay.aclose)
+            stack.push_async_callback(self.lanes.close)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 
 from domstats.catalog.groups import GROUP_NAMES, GROUPS
 from domstats.collector.board import FREE, MONITOR, Board
+from domstats.collector.completeness import half_groups
 from domstats.collector.lanes import HungCall
 from domstats.collector.reach import Reach
 from domstats.collector.sweep import FOR_EVER, LATE, UNREACHED, Answer, Asking, Slice, Sweep
 from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
+from domstats.model.layout import Shape
 from domstats.model.merge import without_old_groups
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
@@ -26,6 +29,9 @@ EVERY_BIT = 0xFFFFFFFF
 KNOWN = (1 << len(GROUPS)) - 1
 HOW = DomainFilter.NOWAIT | DomainFilter.BACKING | DomainFilter.ENFORCE
 """The flags that say how to ask; the others choose domains, which is over once there is a row for each."""
+
+ALWAYS_THERE = (GROUP_NAMES.index("balloon"), GROUP_NAMES.index("vcpu"))
+"""Groups of which libvirt says something of every domain, without asking the guest."""
 
 MERGING, MERGING_MAX = 0.05, 0.25
 """Part of the time, and seconds at most, that are kept for making a snapshot of what has come."""
@@ -53,7 +59,7 @@ class RollCall:
         reach = self._reach
         now = asyncio.get_running_loop().time
         began = now()
-        source = await reach.main()
+        source = await reach.main(seconds)
         received, asked = source.received, now()
         bits = self._groups or StatsGroup.STATE  # something has to be asked for, to see who is there
         snapshot = await source.stats(domains, bits, self._flags, max(0.0, seconds - (asked - began)))
@@ -89,6 +95,8 @@ class GuestCall:
         """Whether a sweep is over."""
         self._asked_newcomers: set[str] = set()
         """UUIDs of the newcomers that are being asked."""
+        self._stuck: set[str] = set()
+        """UUIDs of those who are stuck though they were answered for."""
         self._progress: Progress | None = None
         self._asking = Asking(
             self._ask, self._occupied, self._answered, self._failed, self._able, self._hung, self._trusted
@@ -180,10 +188,30 @@ class GuestCall:
 
     async def _ask(self, source: Source, chosen: Slice) -> Snapshot:
         how = self._flags | DomainFilter.NOWAIT if chosen.nowait else self._flags
-        return await source.stats(chosen.domains, self._groups, how, FOR_EVER)
+        snapshot = await source.stats(chosen.domains, self._groups, how, FOR_EVER)
+        await self._see_who_is_stuck(snapshot)
+        return snapshot
+
+    async def _see_who_is_stuck(self, snapshot: Snapshot) -> None:
+        """A server of domstats answers for a guest that is stuck at once, with what it knows: control info tells."""
+        records = [record for record in snapshot.layout.records if record.domain.id is not None]
+        doubtful = [record.domain for record in records if half_groups(record.shape) or self._lacks(record.shape)]
+        stuck: list[Domain] = []
+        if doubtful:
+            with suppress(*UNREACHED):
+                stuck = await self._occupied(doubtful, LATE)
+        for domain in stuck:
+            self._reach.breaker.trip(domain.uuid, asyncio.get_running_loop().time(), held_by_us=False)
+        self._stuck.difference_update(record.domain.uuid for record in records)
+        self._stuck.update(domain.uuid for domain in stuck)
+
+    def _lacks(self, shape: Shape) -> bool:
+        """Whether a group was asked for that every guest has, and nothing of it is there."""
+        wanted = [group for group in ALWAYS_THERE if self._groups >> group & 1]
+        return not all(group in shape.groups for group in wanted)
 
     async def _occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
-        return await (await self._reach.main()).occupied(domains, seconds)
+        return await (await self._reach.main(LATE)).occupied(domains, seconds)
 
     def _answered(self, answer: Answer) -> None:
         reach, asked = self._reach, answer.slice.domains
@@ -195,6 +223,9 @@ class GuestCall:
             status = np.full(len(answer.snapshot), Status.PARTIAL, np.uint8)
         else:
             status = reach.completeness.judge(answer.snapshot, self._groups, self._flags, answer.seconds)
+        for position, domain in enumerate(answer.snapshot.domains):
+            if domain.uuid in self._stuck:
+                status[position] = Status.PARTIAL
         for uuid in self._board.see(answer.snapshot, status, self.mask):
             reach.breaker.reset(uuid)
         self._tell(len(asked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from domstats.doctor.findings import Availability, Finding, Report, Verdict
 from domstats.formats.table.styles import GREEN, RED, YELLOW
@@ -44,7 +45,7 @@ def _table(report: Report, width: int | None, *, color: bool) -> Iterator[str]:
     heads = ("figures", *report.sources, "neither" if len(report.sources) > 1 else "without")
     rows = [_cells(each, report.sources) for each in report.figures]
     sizes = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    yield f"{' ' * _VERDICT_WIDTH}  {_aligned(heads, sizes)}  of {report.guests:,} on: what is missing"
+    yield from _wrapped("", _aligned(heads, sizes), f"of {report.guests:,} on: what is missing", width, color=False)
     for each, row in zip(report.figures, rows, strict=True):
         yield from _wrapped(each.verdict, _aligned(row, sizes), escape(each.why), width, color=color)
 
@@ -60,12 +61,18 @@ def _aligned(cells: Sequence[str], sizes: Sequence[int]) -> str:
     return "  ".join((cells[0].ljust(sizes[0]), *numbers))
 
 
-def _wrapped(verdict: Verdict, middle: str, said: str, width: int | None, *, color: bool) -> list[str]:
-    """A line, or more where the terminal is too narrow for it: those that follow begin where the text begins."""
+def _wrapped(verdict: Verdict | Literal[""], middle: str, said: str, width: int | None, *, color: bool) -> list[str]:
+    """A line, or more where the terminal is too narrow for it: those that follow begin where the text begins, or
+    below the first word after the verdict where that leaves no room."""
     before = f"{verdict:{_VERDICT_WIDTH}}  {middle}  "
-    room = 0 if width is None else width - len(before)
-    parts = textwrap.wrap(said, room, break_on_hyphens=False) if room >= _ROOM_MIN else [said]
-    lines = [before + (parts[0] if parts else ""), *(" " * len(before) + part for part in parts[1:])]
-    if color:
+    lines = [before + said]
+    if width is not None and len(lines[0].rstrip()) > width:
+        beside = width - len(before) >= _ROOM_MIN
+        indent = " " * (len(before) if beside else _VERDICT_WIDTH + 2)
+        if width - len(indent) >= _ROOM_MIN:
+            parts = textwrap.wrap(said, width - len(indent), break_on_hyphens=False)
+            lines = [before + parts.pop(0)] if beside else [before]
+            lines += [indent + part for part in parts]
+    if verdict and color:
         lines[0] = f"\x1b[{_STYLES[verdict]}m{verdict}\x1b[m{lines[0][len(verdict) :]}"
     return [line.rstrip() for line in lines]

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ DOMAIN, UUID, ID, STATUS, AGE, SAMPLED = "domain", "uuid", "id", "status", "age"
 _IDENTITY = {DOMAIN: "name", UUID: "uuid", ID: "id"}
 """Of a Domain, by column."""
 _NAME = "name"
+_NEAR = 3
+"""Columns that are offered in place of one that is not there, at most."""
+_NO_WORDS = "words such as cpu, device names and rates are for the format table; here columns are keys"
 
 _HELD_BY = {
     ParamType.INT: {ParamType.INT},
@@ -253,7 +257,9 @@ def position(known: Sequence[str], name: str, what: str) -> int:
     try:
         return known.index(name)
     except ValueError:
-        raise UnknownField(name, what) from None
+        near = get_close_matches(name, known, _NEAR)
+        advice = f"do you mean {' or '.join(near)}?" if near else _NO_WORDS
+        raise UnknownField(name, what, advice) from None
 
 
 def ordered(rows: int, options: Options, read: Callable[[str], Sequence[Cell]]) -> list[int] | None:

@@ -58,11 +58,12 @@ class HttpSection(Section, frozen=True):
     certificate: Path | None = None
     """PEM file with the server's certificate and those it is signed by; TLS then."""
     key: Path | None = None
-    """PEM file with its key, where that is not in the certificate's."""
+    """PEM file with its key, where that is not in the certificate's; without a pass phrase."""
     token_file: Path | None = None
-    """File with the token that everybody must know who asks; 16 ASCII characters or more."""
+    """File with the token that everybody must know who asks: a line of 16 ASCII characters or more, without spaces."""
     hosts: tuple[str, ...] = ()
-    """Names by which clients may call the server, beside its addresses, localhost and the machine's own name."""
+    """Names, without scheme and port, by which clients may call the server beside its addresses, localhost and the
+    machine's own name."""
     max_connections: Count = 1000
     """Connections at a time. Who comes then takes the place of the one that has been idle longest."""
     request_seconds: Seconds = 10.0
@@ -188,6 +189,19 @@ def _from(folder: Path) -> Callable[[type, Any], Any]:
 
 
 _AT = re.compile(r"(?P<why>.*?)(?: - at `(?P<path>.*)`)?", re.DOTALL)
+_KINDS = re.compile("`(?P<kind>[a-z]+)(?: \\| null)?`")
+_WORDS: Mapping[str, str] = {
+    "object": "a table",
+    "array": "a list",
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "date": "a date",
+    "datetime": "a date",
+    "time": "a time of day",
+}
+"""What people who write TOML call msgspec's kinds of values."""
 _UNKNOWN = re.compile("Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 
 
@@ -200,6 +214,8 @@ def _config_error(file: Path, message: str) -> ConfigError:
     if unknown is not None:
         known = Config.__struct_fields__ if path == "$" else SECTIONS[path.split(".")[1]].__struct_fields__
         return ConfigError(str(file), f"{path}.{unknown['name']}", _no_option(unknown["name"], known))
+    if why.startswith("Expected"):  # with nothing in it that the file says
+        why = _KINDS.sub(lambda found: _WORDS.get(found["kind"], found[0]), why)
     choices = _choices(path)
     if why.startswith("Invalid enum value") and choices:
         why = f"{why}; there are {', '.join(choices)}"

@@ -25,16 +25,19 @@ class Work:
     """What a part does beside its answers: tasks that go on until it is stopped."""
 
     def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have it done from now on."""
-        self._tasks.append(asyncio.create_task(work))
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have it done from now on, until the task is cancelled."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
 
     def check(self) -> None:
         """Raise what has ended some of it: none of it ends by itself."""
         for task in self._tasks:
-            if task.done() and not task.cancelled():
+            if task.done():
                 task.result()
 
     async def stop(self) -> None:
@@ -42,6 +45,11 @@ class Work:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Let go of what was cancelled; what has ended otherwise stays, to be told of."""
+        if task.cancelled():
+            self._tasks.discard(task)
 
 
 async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None], stopping: float = STOPPING) -> None:
@@ -59,11 +67,13 @@ async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None], stopping
                     starting.result()
                     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                starting.cancel()
-                await asyncio.wait([starting])
-        for wait in waits:
-            if wait.done():
-                wait.result()
+                # Before the parts are stopped: what is under way may be about to put others in their place.
+                over = [wait for wait in waits if wait.done()]
+                for task in (starting, *waits):
+                    task.cancel()
+                await asyncio.wait([starting, *waits])
+        for wait in over:
+            wait.result()
     finally:
         for wait in waits:
             wait.cancel()

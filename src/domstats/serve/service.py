@@ -108,7 +108,12 @@ class Service:
         except BaseException:
             self._listeners.close_others(_addresses(before.chosen), _path(before.chosen))
             raise
-        await self._replace(before, running)
+        replacing = asyncio.ensure_future(self._replace(before, running))
+        try:
+            await asyncio.shield(replacing)
+        except asyncio.CancelledError:  # the service is to end: what has begun to leave leaves first
+            await asyncio.wait([replacing])
+            raise
 
     async def until_started(self) -> None:
         """Wait until all that was asked for at first is there."""

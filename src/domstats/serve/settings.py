@@ -6,9 +6,7 @@ Two equal settings make the same server; what differs says which part has to be 
 from __future__ import annotations
 
 import grp
-import hashlib
 import os
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +22,9 @@ from domstats.formats.metrics.options import PRESETS, MetadataLabel, MetricsOpti
 from domstats.serve.config import Config, HistorySection, HostSection, HttpSection, LibvirtSection, MetricsSection
 from domstats.serve.history.fields import DEFAULT_FIELDS, Fields
 from domstats.serve.history.history import LEAST_BYTES
-from domstats.serve.http.options import PORT, Address, HttpOptions, address, token_in
+from domstats.serve.http.options import PORT, Address, HttpOptions, address, check_host_name, token_in
+from domstats.serve.http.tls import check_certificate, tls_digest
+from domstats.serve.sockets import check_path
 from domstats.sources.registry import check_uri
 
 CLIENTS_MAX = 1000
@@ -123,7 +123,10 @@ def settings(config: Config, file: str) -> Settings:
 
 
 def completed(chosen: Settings, passes_http: bool, passes_libvirt: bool) -> Settings:
-    """With what follows from the sockets that systemd has passed. Raises UsageError for nothing to serve."""
+    """With what follows from the sockets that systemd has passed.
+
+    Raises UsageError for nothing to serve, and for a libvirt socket that is nowhere.
+    """
     http, libvirt = chosen.http, chosen.libvirt
     if http is None and passes_http:
         http = HttpSettings(None, HttpOptions(listen=()), "")
@@ -134,7 +137,8 @@ def completed(chosen: Settings, passes_http: bool, passes_libvirt: bool) -> Sett
     if libvirt is None and passes_libvirt:
         libvirt = LibvirtSettings(None, 0, None, None, CLIENTS_MAX)
     if libvirt is not None and libvirt.path is None and not passes_libvirt:
-        libvirt = None
+        why = "there is no $.libvirt_socket.path, and systemd passes no socket: give it, or --libvirt-socket PATH"
+        raise UsageError(why)
     if http is None and libvirt is None:
         raise UsageError("there is nothing to serve: give --listen HOST:PORT, --libvirt-socket PATH, or both")
     return replace(chosen, http=http, libvirt=libvirt)
@@ -170,6 +174,9 @@ def _http(section: HttpSection, file: str) -> HttpSettings:
     for number, text in enumerate(section.listen or ()):
         with _at(file, f"$.http.listen[{number}]"):
             listen.append(address(text))
+    for number, name in enumerate(section.hosts):
+        with _at(file, f"$.http.hosts[{number}]"):
+            check_host_name(name)
     token = None
     if section.token_file is not None:
         with _at(file, "$.http.token_file"):
@@ -187,23 +194,16 @@ def _http(section: HttpSection, file: str) -> HttpSettings:
             unread_seconds=section.unread_seconds,
             gone_seconds=section.gone_seconds,
         )
-    with _at(file, "$.http.certificate"):
-        digest = _tls_digest(section.certificate, section.key)
-    return HttpSettings(None if section.listen is None else tuple(listen), options, digest)
+    return HttpSettings(None if section.listen is None else tuple(listen), options, _tls(section, file))
 
 
-def _tls_digest(certificate: Path | None, key: Path | None) -> str:
-    """Raises UsageError where the two are no certificate and its key."""
-    if certificate is None:
+def _tls(section: HttpSection, file: str) -> str:
+    if section.certificate is None:
         return ""
-    digest = hashlib.sha256()
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-        for path in (certificate, key):
-            digest.update(b"" if path is None else path.read_bytes())
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(f"cannot use the certificate {certificate}: {error.strerror or error}") from None
-    return digest.hexdigest()
+    with _at(file, "$.http.certificate"):
+        check_certificate(section.certificate)
+    with _at(file, "$.http.certificate" if section.key is None else "$.http.key"):
+        return tls_digest(section.certificate, section.key)
 
 
 def _libvirt(section: LibvirtSection, file: str) -> LibvirtSettings:
@@ -216,6 +216,9 @@ def _libvirt(section: LibvirtSection, file: str) -> LibvirtSettings:
         except KeyError:
             why = f"there is no group {section.group!r} on this system"
             raise ConfigError(file, "$.libvirt_socket.group", why) from None
+    if section.path is not None:
+        with _at(file, "$.libvirt_socket.path"):
+            check_path(section.path)
     mode = int(digits, _OCTAL)
     return LibvirtSettings(section.path, mode, section.group, section.max_age, section.max_clients)
 

@@ -8,7 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from domstats.errors import ConnectError, SocketTaken, UsageError
@@ -17,6 +17,8 @@ BACKLOG = 128
 """Clients that may wait to be accepted."""
 FIRST_PASSED = 3
 """Number of the first descriptor that systemd passes (SD_LISTEN_FDS_START)."""
+PATH_MAX = 107 - len(".4194304")
+"""Bytes that a socket's path may have: as many as the kernel takes (unix(7)), less what it is made under besides."""
 _NOBODY_ELSE = 0o177
 """The mask while a socket is made: until it has its mode and group, nobody but its owner may connect."""
 
@@ -46,6 +48,23 @@ class Listening:
         """Remove the socket's file, if it was made here and is not another by now."""
         if self._path is not None and _identity(self._path) == self._identity:
             self._path.unlink()
+
+
+def check_path(path: Path) -> None:
+    """See that a socket may be made at that path, as far as can be told without making it. Raises UsageError."""
+    size = len(os.fsencode(path))
+    if size > PATH_MAX:
+        raise UsageError(f"the path of a socket has at most {PATH_MAX} bytes, not {size}: {path}")
+    try:
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise UsageError(f"cannot listen at {path}: {path.parent} is no folder")
+    except FileNotFoundError:
+        raise UsageError(f"cannot listen at {path}: there is no folder {path.parent}") from None
+    except OSError:
+        return  # whoever serves may see more than who looks now
+    with suppress(OSError):  # most often there is nothing
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise UsageError(f"cannot listen at {path}: what is there is no socket")
 
 
 def listen(path: Path, mode: int, group: str | None) -> Listening:

@@ -58,6 +58,7 @@ class Processes:
         numbers = self._numbers()
         if numbers is None:
             self._guests.clear()
+            self._by_uuid.clear()
             return [], False
         self._others &= numbers
         for number in self._guests.keys() - numbers:

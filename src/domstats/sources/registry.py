@@ -43,12 +43,12 @@ def blamed(error: BadUri, variable: str | None) -> BadUri:
 
 
 def check_uri(uri: str, environment: Mapping[str, str]) -> None:
-    """See that a URI names a source, without opening it. Raises BadUri."""
+    """See that a URI names a source, without opening it; the script of a simulated host is read. Raises BadUri."""
     scheme = _scheme(uri)
     if scheme == "sim":
-        from domstats.sources.sim.uri import parse as parse_sim
+        from domstats.sources.sim.source import check
 
-        parse_sim(uri)
+        check(uri)
     elif scheme == "kernel":
         from domstats.sources.kernel.uri import parse as parse_kernel
 

@@ -94,7 +94,9 @@ def page_of(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: Metri
 
 def fits(domain: Domain, patterns: Sequence[str]) -> bool:
     """Whether a domain is one of these names, UUIDs and patterns of them."""
-    return any(fnmatchcase(domain.name, each) or fnmatchcase(domain.uuid, each.lower()) for each in patterns)
+    return domain.name in patterns or any(
+        fnmatchcase(domain.name, each) or fnmatchcase(domain.uuid, each.lower()) for each in patterns
+    )
 
 
 def _make(layout: Layout, chosen: npt.NDArray[np.bool_] | None, options: MetricsOptions, dialect: Dialect) -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ PORT = 9177
 """Where domstats listens when nobody says; exporters for libvirt have it."""
 _PORT_MAX = 65535
 _TOKEN_LEAST = 16
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""What a browser sends of a name with other letters is punycode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,19 @@ def token_in(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not ASCII"
         raise UsageError(f"cannot read the token in {path}: {why}") from None
+    if " " in text or not text.isprintable():
+        raise UsageError(f"cannot use the token in {path}: a token is one line without spaces")
     return text
+
+
+def check_host_name(text: str) -> None:
+    """See that a client's Host header can name a server so, before a port. Raises UsageError."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if _HOST_NAME.fullmatch(text) is None:
+            why = f"a host is a name without scheme and port, such as stats.example.org, not {text!r}"
+            raise UsageError(why) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,8 @@ class HttpOptions:
             raise UsageError("a key is nothing without its certificate")
         if self.token is not None and not (len(self.token) >= _TOKEN_LEAST and self.token.isascii()):
             raise UsageError(f"a token is at least {_TOKEN_LEAST} ASCII characters")
+        for name in self.hosts:
+            check_host_name(name)
         if self.max_connections < 1:
             raise UsageError(f"a number of connections is 1 or more, not {self.max_connections!r}")
         for name in ("request_seconds", "idle_seconds", "unread_seconds", "gone_seconds"):

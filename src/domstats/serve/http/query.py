@@ -19,6 +19,8 @@ TEXT_MAX = 1024
 """Characters of one."""
 DIGITS_MAX = 18
 """Of a number."""
+_FILTERS = ("domain", "state", "group", "field", "key")
+"""The parameters that leave something out: an empty one would leave out nothing."""
 _TRUE, _FALSE = ("1", "true", "yes", ""), ("0", "false", "no")
 
 
@@ -26,7 +28,7 @@ class Query:
     """The parameters of a request. Its methods raise UsageError for what makes no sense."""
 
     def __init__(self, request: web.Request, known: Collection[str]) -> None:
-        """Raises UsageError for a parameter that is not known, or too long, and for too many."""
+        """Raises UsageError for a parameter that is not known, or too long, for an empty filter, and for too many."""
         given = request.query
         if len(given) > PARAMETERS_MAX:
             raise UsageError(f"a request has at most {PARAMETERS_MAX} parameters")
@@ -35,6 +37,8 @@ class Query:
                 raise UsageError(f"no parameter {name[:TEXT_MAX]!r}; there are {', '.join(known)}")
             if len(value) > TEXT_MAX:
                 raise UsageError(f"the value of {name} is longer than {TEXT_MAX} characters")
+            if name in _FILTERS and not value.strip(", "):
+                raise UsageError(f"{name} is empty")
         self._given = given
 
     def has(self, name: str) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import resource
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -30,6 +29,7 @@ from domstats.serve.http.options import Address, HttpOptions
 from domstats.serve.http.stats import Stats, fields
 from domstats.serve.http.stream import Streams
 from domstats.serve.http.tally import Tally
+from domstats.serve.http.tls import tls_context
 from domstats.serve.http.workers import Renderings, Worker
 from domstats.serve.life import Work
 from domstats.serve.listeners import listen_tcp
@@ -109,7 +109,8 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen from now on. Raises ConnectError, UsageError."""
-        tls = _tls(self._options)
+        certificate = self._options.certificate
+        tls = None if certificate is None else tls_context(certificate, self._options.key)
         _make_room(self._options.max_connections)
         for each in self._options.listen:
             if self._options.token is None and not each.is_loopback:
@@ -150,7 +151,7 @@ class HttpServer:
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
         stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
-        streams = self._streams = Streams(latest, stream)
+        streams = self._streams = Streams(latest, stream, self.work)
         of_metrics, of_stats = self._renderings = [Renderings(metrics), Renderings(documents)]
         scraped = Metrics(self._collector, latest, of_metrics, self._max_age, self._metrics, self._service)
         stats = Stats(self._collector, latest, of_stats, self._max_age)
@@ -214,18 +215,6 @@ def _make_room(connections: int) -> None:
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
         )
-
-
-def _tls(options: HttpOptions) -> ssl.SSLContext | None:
-    if options.certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(options.certificate, options.key)
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(f"cannot use the certificate {options.certificate}: {error.strerror or error}") from None
-    return context
 
 
 def _middleware(guard: Guard) -> Middleware:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from domstats.catalog.enums import DOMAIN_STATES
-from domstats.catalog.lookup import find_fields
+from domstats.catalog.lookup import field_of, find_fields, near_patterns
 from domstats.collecting import chooser
 from domstats.collector.collector import Collector
 from domstats.errors import UsageError
@@ -43,6 +44,8 @@ _NO_AGES = ("raw", "reply", *_METRICS)
 """The formats that have no place for a value's age: what is too old is left out of them."""
 _PACKED = ("parquet",)
 """Those that are compressed by themselves."""
+_DEVICE = re.compile(r"(\w+)\[.*\](\..*)", re.ASCII | re.DOTALL)
+"""A name as model.names has it: block[vda].rd.bytes."""
 _ZIPPED = "-gzip"
 """What a compressed answer's ETag ends with."""
 CONTENT_TYPES: Mapping[str, str] = {
@@ -89,18 +92,21 @@ class Stats:
     async def all(self, request: web.Request) -> web.StreamResponse:
         """The statistics of all domains. Raises UsageError and its kinds."""
         query = Query(request, OF_ALL)
+        numbered = self._latest.numbered
         states = query.words("state")
         for state in states:
             if state not in DOMAIN_STATES:
                 raise UsageError(f"no state {state!r}; known are {', '.join(DOMAIN_STATES)}")
         asked = replace(_asked(query), domains=query.texts("domain"), states=states)
-        return await self._answer(request, self._latest.numbered, asked)
+        _check_keys(numbered.snapshot, asked.wanted.keys)
+        return await self._answer(request, numbered, asked)
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """Those of one, by name or UUID. Raises UnknownDomain, UsageError and its kinds."""
         asked = _asked(Query(request, OF_ONE))
         numbered = self._latest.numbered
         record = numbered.snapshot[request.match_info["domain"]]
+        _check_keys(numbered.snapshot, asked.wanted.keys)
         return await self._answer(request, numbered, replace(asked, only=record.domain.uuid))
 
     async def _answer(self, request: web.Request, numbered: Numbered, asked: _Asked) -> web.StreamResponse:
@@ -150,6 +156,19 @@ def _asked(query: Query) -> _Asked:
     bits = query.groups()
     wanted = Wanted(bits, query.words("key"))
     return _Asked(form, wanted, replace(options, groups=bits), max_age=query.seconds("max_age", 0))
+
+
+def _check_keys(snapshot: Snapshot, keys: Sequence[str]) -> None:
+    """See that each key is one that a record has or could have; a pattern may fit nothing. Raises UsageError."""
+    for key in keys:
+        device = _DEVICE.match(key)
+        pattern = device is None and any(sign in key for sign in "*?[")
+        if pattern or field_of(key) or any(key in shape.slots for shape, _ in snapshot.layout.by_shape()):
+            continue
+        if device:
+            raise UsageError(f"no key {key!r}: keys have no device names; write a pattern: {device[1]}.*{device[2]}")
+        near = near_patterns(key, 1)
+        raise UsageError(f"no key {key!r}; " + (f"do you mean {near[0]}?" if near else "/v1/fields lists them"))
 
 
 def _positions(snapshot: Snapshot, asked: _Asked) -> Sequence[int] | None:

@@ -17,6 +17,7 @@ from domstats.serve.http.query import Query
 from domstats.serve.http.rows import ColumnReader, KeyReader
 from domstats.serve.http.sending import write
 from domstats.serve.http.workers import Worker
+from domstats.serve.life import Work
 
 RATE = 1.0
 """Seconds between two events when a reader does not say."""
@@ -34,8 +35,9 @@ _Columns = tuple[str, ...]
 class Streams:
     """The channels there are, and their readers."""
 
-    def __init__(self, latest: Latest, worker: Worker) -> None:
-        self._latest, self._worker = latest, worker
+    def __init__(self, latest: Latest, worker: Worker, work: Work) -> None:
+        """`work`: what the channels do beside the answers is part of it, so that a defect there is told of."""
+        self._latest, self._worker, self._work = latest, worker, work
         self._channels: dict[_Columns, Channel] = {}
         self._following: dict[_Columns, asyncio.Task[None]] = {}
         self._leaving: dict[_Columns, asyncio.TimerHandle] = {}
@@ -96,7 +98,7 @@ class Streams:
         channel = self._channels.get(columns)
         if channel is None:
             channel = self._channels[columns] = Channel(reader, self._latest, self._worker)
-            self._following[columns] = asyncio.create_task(channel.follow())
+            self._following[columns] = self._work.begin(channel.follow())
         if (timer := self._leaving.pop(columns, None)) is not None:
             timer.cancel()
         channel.readers += 1

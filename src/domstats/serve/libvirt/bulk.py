@@ -44,6 +44,8 @@ _MERGED_VALUES = 2_000_000
 """Values that these may have together, unless the newest alone has more."""
 _UNUSED = 60
 """Snapshots after which a selection that nobody has asked for again is forgotten."""
+_KNOWN_MAX = 256
+"""Sets of groups of which it is remembered whether the host has them; clients ask for a few."""
 _INTERNAL_ERROR = 1
 """Of virErrorNumber."""
 
@@ -217,9 +219,11 @@ class SupportedGroups:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-        self._known: dict[tuple[int, bool], StatsUnsupported | None] = {}
-        """By groups, and whether the domain was on."""
+        self._known: dict[tuple[int, bool], tuple[int, int, str] | None] = {}
+        """The error by groups, and whether the domain was on: code, domain and text. Not the exception, which keeps
+        all that was at hand when it was raised."""
         self._source: Source | None = None
+        self._opening = asyncio.Lock()
 
     async def check(self, snapshot: Snapshot, positions: Sequence[int], stats: int) -> None:
         """Raise StatsUnsupported if one of these domains does not support one of the groups (bits).
@@ -236,24 +240,29 @@ class SupportedGroups:
             if not doubtful:
                 continue
             if (doubtful, active) not in self._known:
-                self._known[doubtful, active] = await self._ask(snapshot, members, doubtful)
+                error = await self._ask(snapshot, members, doubtful)
+                if len(self._known) >= _KNOWN_MAX:
+                    self._known.clear()
+                self._known[doubtful, active] = error
             error = self._known[doubtful, active]
             if error is not None:
-                raise StatsUnsupported(error.code, error.domain, error.text)
+                raise StatsUnsupported(*error)
 
-    async def _ask(self, snapshot: Snapshot, positions: Sequence[int], groups: int) -> StatsUnsupported | None:
+    async def _ask(self, snapshot: Snapshot, positions: Sequence[int], groups: int) -> tuple[int, int, str] | None:
         """Of one that can answer: whether it supports the groups is looked at before it is asked for them."""
         able = [position for position in positions if snapshot.sampling.status[position] != Status.BLOCKED]
         if not able:
             return None
         chosen = snapshot.layout.records[able[0]].domain
         flags = DomainFilter.ENFORCE | DomainFilter.NOWAIT
-        if self._source is None or self._source.lost:
-            self._source = await self._collector.another(PATIENCE)
+        async with self._opening:
+            if self._source is None or self._source.lost:
+                self._source = await self._collector.another(PATIENCE)
+            source = self._source
         try:
-            await self._source.stats([chosen], groups, flags, PATIENCE)
+            await source.stats([chosen], groups, flags, PATIENCE)
         except StatsUnsupported as error:
-            return error
+            return error.code, error.domain, error.text
         return None
 
     async def aclose(self) -> None:

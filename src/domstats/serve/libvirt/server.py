@@ -86,6 +86,7 @@ class LibvirtServer:
             listening.sock.close()
         self._listening = ()
         await self.work.stop()
+        self._collector.unlisten(self._tell)
         for client in list(self._clients):
             client.abort("is not served any more")
         if self._bulk is not None:

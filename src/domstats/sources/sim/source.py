@@ -130,6 +130,16 @@ class SimSource:
         self._unsubscribe()
 
 
+def check(uri: str) -> None:
+    """See that a URI names a simulated host, and that its script, if it has one, can be read. Raises BadUri."""
+    script = parse(uri).script
+    try:
+        if script is not None:
+            load(script)
+    except UsageError as error:
+        raise BadUri(uri, str(error)) from None
+
+
 class _Undisturbed:
     """A host without a script."""
 
