@@ -231,14 +231,27 @@ def test_padding_that_is_not_zero_is_no_fault() -> None:
 
 
 def test_domains_that_come_and_go_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("domstats.wire.bulk.decoder._KNOWN_BYTES", 4000)
+    monkeypatch.setattr("domstats.wire.bulk.decoder._KNOWN_BYTES", 40_000)
     monkeypatch.setattr("domstats.wire.bulk.decoder._PLANS_WORDS", 200)
     decoder = ReplyDecoder()
     known = decoder._known
     for start in range(1, 400, 4):
         content = [vm(start + number, *texts(start + number)) for number in range(4)]
         assert len(decoder.decode(encode_reply(Snapshot.of_params(content)))) == 4
-        assert known.size == sum(template.size for template in known.by_head.values()) <= 5000
+        assert known.size == sum(template.size for template in known.by_head.values())
+        assert known.size + 1200 * len(known.by_head) <= 50_000
+
+
+def test_more_domains_than_are_to_be_remembered_are_not_forgotten_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("domstats.wire.bulk.decoder._KNOWN_BYTES", 20_000)
+    decoder, forgotten = ReplyDecoder(), []
+    only = decoder._known.only
+    monkeypatch.setattr(scan.Known, "only", lambda _, templates: forgotten.append(1) or only(templates))
+    for _ in range(3):
+        for run in range(5):
+            content = [vm(number, *texts(number)) for number in (*range(20), 30 + run)]
+            decoder.decode(encode_reply(Snapshot.of_params(content)))
+    assert len(forgotten) == 1
 
 
 def test_two_questions_in_turn_keep_their_record_layouts(parsed: list[str]) -> None:

@@ -72,3 +72,8 @@ class Breaker:
     def reset(self, uuid: str) -> None:
         """The guest has answered fully, or is gone."""
         self._stuck.pop(uuid, None)
+
+    def keep_only(self, uuids: set[str]) -> None:
+        """There are these guests, and no others."""
+        for uuid in self._stuck.keys() - uuids:
+            del self._stuck[uuid]

@@ -42,6 +42,12 @@ class Completeness:
             self._complete.clear()
         return np.where(partial, np.uint8(Status.PARTIAL), np.uint8(Status.FRESH))
 
+    def keep_only(self, uuids: set[str]) -> None:
+        """There are these domains, and no others."""
+        for last in self._complete.values():
+            for uuid in last.keys() - uuids:
+                del last[uuid]
+
 
 _QUESTIONS_MAX = 16
 _DOMAINS_MAX = 32_768

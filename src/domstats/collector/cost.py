@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from domstats.catalog.groups import GROUPS
@@ -37,15 +37,20 @@ class Cost:
     kernel_seconds: float = 0.0
     """That these took; they are not among `seconds`."""
 
-    def add_call(self, groups: int, domains: Sequence[Domain], seconds: float, size: int) -> None:
-        """A call for these groups (bits) of these domains has been answered."""
+    def add_call(
+        self, groups: int, domains: Sequence[Domain], seconds: float, size: int, kept: Container[str] | None = None
+    ) -> None:
+        """A call for these groups (bits) of these domains has been answered.
+
+        `kept`: the UUIDs of those whose part is kept, of all if None.
+        """
         self.calls += 1
         self.bytes += size
         self.seconds += seconds
         names = [group.name for group in GROUPS if groups >> group.bit & 1 or not groups]
         for name in names:
             self.seconds_by_group[name] = self.seconds_by_group.get(name, 0.0) + seconds / len(names)
-        for domain in domains:
+        for domain in domains if kept is None else [each for each in domains if each.uuid in kept]:
             spent = self.seconds_by_domain.get(domain.uuid, 0.0)
             self.seconds_by_domain[domain.uuid] = spent + seconds / len(domains)
 
@@ -62,6 +67,11 @@ class Cost:
     def forget(self, uuid: str) -> None:
         """A domain is gone."""
         self.seconds_by_domain.pop(uuid, None)
+
+    def keep_only(self, uuids: set[str]) -> None:
+        """There are these domains, and no others."""
+        for uuid in self.seconds_by_domain.keys() - uuids:
+            del self.seconds_by_domain[uuid]
 
     @property
     def cpu_seconds(self) -> float:

@@ -63,12 +63,19 @@ class RollCall:
         received, asked = source.received, now()
         bits = self._groups or StatsGroup.STATE  # something has to be asked for, to see who is there
         snapshot = await source.stats(domains, bits, self._flags, max(0.0, seconds - (asked - began)))
-        reach.cost.add_call(bits, snapshot.domains, now() - asked, source.received - received)
+        took, size = now() - asked, source.received - received
         self.host_cpus = snapshot.host_cpus
         for uuid in self._board.see_all(snapshot, self._groups):
             reach.breaker.reset(uuid)
             reach.slicer.forget(uuid)
             reach.cost.forget(uuid)
+        there = snapshot.domains
+        reach.cost.add_call(bits, there, took, size, kept=self._board.rows)
+        if not domains and not self._flags & ~HOW:
+            # Of all there are: who is not among them is gone, also those that only another board had.
+            uuids = {domain.uuid for domain in there}
+            for memory in (reach.breaker, reach.slicer, reach.completeness, reach.cost):
+                memory.keep_only(uuids)
 
 
 class GuestCall:

@@ -48,6 +48,11 @@ class Slicer:
         """A domain is gone."""
         self._bytes.pop(uuid, None)
 
+    def keep_only(self, uuids: set[str]) -> None:
+        """There are these domains, and no others."""
+        for uuid in self._bytes.keys() - uuids:
+            del self._bytes[uuid]
+
     def slices(self, domains: Sequence[Domain], lanes: int = 1) -> list[list[Domain]]:
         """The domains in slices, in their order; the same domains give the same slices while nothing much changes.
 

@@ -81,6 +81,11 @@ class Merger:
         self._records: WeakValueDictionary[_RecordKey, _MergedRecord] = WeakValueDictionary()
         self._plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
 
+    @property
+    def size(self) -> int:
+        """How many values are put together by what is remembered."""
+        return sum(plan.layout.size for plan in self._plans.values())
+
     def merge(self, domains: Sequence[Domain], rows: Sequence[Sequence[Part]]) -> tuple[Layout, Values]:
         """A layout with a record of each domain, made of the parts of its row; and its values.
 

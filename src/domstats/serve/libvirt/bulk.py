@@ -40,6 +40,10 @@ _KEPT_BYTES = 1 << 27
 """Bytes of replies that are kept for a snapshot."""
 _MERGERS = 16
 """Selections whose parts are kept; clients ask for a few, over and over."""
+_MERGED_VALUES = 2_000_000
+"""Values that these may have together, unless the newest alone has more."""
+_UNUSED = 60
+"""Snapshots after which a selection that nobody has asked for again is forgotten."""
 _KNOWN_MAX = 256
 """Sets of groups of which it is remembered whether the host has them; clients ask for a few."""
 _INTERNAL_ERROR = 1
@@ -68,7 +72,10 @@ class Bulk:
         self._snapshot: Snapshot | None = None
         """The one whose replies are kept."""
         self._replies: dict[_Choice, bytes] = {}
-        self._mergers: OrderedDict[object, Merger] = OrderedDict()
+        self._snapshots = 0
+        """How many there have been."""
+        self._mergers: OrderedDict[object, tuple[Merger, int]] = OrderedDict()
+        """By what they choose, the one last used last; and for which snapshot that was."""
 
     async def reply(self, domains: Sequence[Domain], stats: int, flags: int) -> bytes:
         """The body of the reply (virConnectGetAllDomainStats, virDomainListGetStats). Raises RemoteError."""
@@ -108,6 +115,8 @@ class Bulk:
     def _encoded(self, snapshot: Snapshot, roll: Roll, choice: _Choice) -> bytes:
         if self._snapshot is not snapshot:
             self._snapshot, self._replies = snapshot, {}
+            self._snapshots += 1
+            self._forget_mergers()
         reply = self._replies.get(choice)
         if reply is None:
             reply = self._encode(snapshot, roll, choice)
@@ -127,6 +136,7 @@ class Bulk:
             rows = [_parts(snapshot, position, choice) for position in positions]
             domains = [snapshot.layout.records[position].domain for position in positions]
             layout, values = self._merger(choice).merge(domains, rows)
+            self._forget_mergers()
             chosen = Snapshot(layout, values, snapshot.time, snapshot.sampling, snapshot.host_cpus)
             return encode_reply(chosen, PAYLOAD_MAX)
         except LimitExceeded:
@@ -136,11 +146,20 @@ class Bulk:
         """Calls for one domain after another are cheap to put together anew, and share one."""
         few = choice.positions is not None and len(choice.positions) <= 1
         key = (0, 0, False) if few else (choice.positions, choice.groups, choice.backing is not None)
-        merger = self._mergers.pop(key, None) or Merger()
-        self._mergers[key] = merger
-        if len(self._mergers) > _MERGERS:
-            self._mergers.popitem(last=False)
+        kept = self._mergers.pop(key, None)
+        merger = Merger() if kept is None else kept[0]
+        self._mergers[key] = merger, self._snapshots
         return merger
+
+    def _forget_mergers(self) -> None:
+        """Those that nobody has used for long, and the oldest, where they are too many or too large together."""
+        size = sum(merger.size for merger, _ in self._mergers.values())
+        for key, (merger, used) in list(self._mergers.items()):
+            too_much = len(self._mergers) > _MERGERS or (size > _MERGED_VALUES and len(self._mergers) > 1)
+            if not too_much and self._snapshots - used < _UNUSED:
+                break
+            del self._mergers[key]
+            size -= merger.size
 
 
 def _groups(stats: int) -> int:

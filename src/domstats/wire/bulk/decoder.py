@@ -11,7 +11,7 @@ from domstats.errors import Truncated
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.plan import Plan
 from domstats.wire.bulk.scan import Known, Scan
-from domstats.wire.bulk.template import WORD, Template, Words
+from domstats.wire.bulk.template import Template, Words
 
 _PLANS_WORDS = 1 << 23
 """How many words of reply the remembered plans may cover: 4,800 guests like those of the captured replies, in slices or
@@ -20,7 +20,7 @@ _PLANS_AGE, _ROUNDS = 256, 4
 """Replies after which a plan that none of them fitted is forgotten; more where there are many plans, since a host in
 slices has one a slice, and each is needed once a round."""
 _KNOWN_BYTES = 1 << 26
-"""How many bytes of records are remembered; over that, only those of the remembered plans are."""
+"""How much memory the records that are remembered take; over that, only those of the remembered plans are."""
 _HINT_BYTES = 48
 """Up to here a body holds its count and the beginning of the first domain, and no number that changes: 32 bytes and the
 name stand before the first parameter, whose own name and type take 20."""
@@ -36,6 +36,9 @@ class ReplyDecoder:
 
     def __init__(self) -> None:
         self._known = Known()
+        self._room = 0
+        """Where the plans' records alone take nearly _KNOWN_BYTES, or more: up to where others are remembered, too, so
+        that forgetting is rare."""
         self._plans: OrderedDict[tuple[Template, ...], Plan] = OrderedDict()
         self._decoded = 0
         self._hints: dict[tuple[int, bytes], Plan] = {}
@@ -82,8 +85,9 @@ class ReplyDecoder:
             old.append(self._plans.popitem(last=False)[0])
         if old:
             self._hints.clear()
-        if self._known.size > max(_KNOWN_BYTES, 2 * WORD * plan.words):  # domains come and go for years
+        if self._known.memory > max(_KNOWN_BYTES, self._room):  # domains come and go for years
             records = chain.from_iterable(each.layout.records for each in [*self._plans.values(), plan])
             self._known.only(map(Template.of, records))
+            self._room = self._known.memory + _KNOWN_BYTES // 2
         if len(self._hints) > _HINTS_MAX:
             self._hints.clear()

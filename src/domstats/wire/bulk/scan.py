@@ -31,6 +31,9 @@ _GUESSES = 4
 """How many times a body's length may be read as strings in trying shapes on it. A daemon's replies need one; this keeps
 the cost of one that is made to mislead linear."""
 
+RECORD_BYTES = 1200
+"""What a record takes beside its text: the objects it is made of, measured with those of roll calls."""
+
 
 class Known:
     """What a decoder remembers of earlier replies."""
@@ -45,6 +48,11 @@ class Known:
         self._heads: dict[bytes, list[bytes]] = {}
         self._places: dict[bytes, int] = {}
         self._shapes: dict[int, list[ShapeText]] = {}
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the known records take, as near as need be."""
+        return self.size + RECORD_BYTES * len(self.by_head)
 
     def order(self, templates: Sequence[Template]) -> list[int] | None:
         """Which of the templates comes first, second, ... in a snapshot: as they were first seen, new ones last.
