@@ -16,7 +16,7 @@ from domstats.formats import openmetrics, prometheus
 from domstats.formats.metrics import plan
 from domstats.formats.metrics.metadata import metadata_labels
 from domstats.formats.metrics.options import PRESETS, MetadataLabel, MetricsOptions, metadata_label
-from domstats.formats.metrics.page import fits
+from domstats.formats.metrics.page import fitting
 from domstats.formats.options import Options
 from domstats.model.description import Description
 from domstats.model.domain import Domain
@@ -347,5 +347,5 @@ class TestKept:
 def test_a_name_that_looks_like_a_pattern() -> None:
     names = ("web-[1]*", "web-1", "web-2", "[a]", "b")
     domains = [Domain(name, uuid, None) for name, uuid in zip(names, UUIDS, strict=False)]
-    assert [domain.name for domain in domains if fits(domain, ["web-[1]*"])] == ["web-[1]*", "web-1"]
-    assert [domain.name for domain in domains if fits(domain, ["[a]", "x"])] == ["[a]"]
+    assert [domain.name for domain in domains if fitting(["web-[1]*"])(domain)] == ["web-[1]*", "web-1"]
+    assert [domain.name for domain in domains if fitting(["[a]", "x"])(domain)] == ["[a]"]
