@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-PARTS = 10
+PARTS = 15
 """What is looked at is cut into so many parts; of each the least counts, since what is in use for a moment is no leak.
 Of 20 minutes a part is two rounds of the script."""
-WARM_UP = 0.5
-"""Part of the time in which caches fill, and threads begin; what clients ask for seldom is kept late."""
+WARM_UP = 0.25
+"""Part of the time in which caches fill, and threads begin."""
 LEAST = 2 * PARTS
 """Samples without which nothing can be said."""
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -54,8 +54,7 @@ class Gauges:
 
     def __init__(self, pid: int) -> None:
         self._proc = Path(f"/proc/{pid}")
-        # Of some 510 MiB; the least of a part varies by 8 either way, with what is in use when nothing is asked for.
-        self.memory = Gauge("memory", "MiB", 12.0)
+        self.memory = Gauge("memory", "MiB", 8.0)
         self.descriptors = Gauge("descriptors", "", 2.0)
         self.threads = Gauge("threads", "", 0.5)
 
