@@ -110,8 +110,11 @@ async def until(page: Page, condition: str, arg: object = None) -> None:
         )
 
 
-_COLUMN = """(column) => [...document.querySelectorAll(".row")].filter((row) => !row.hidden)
-    .map((row) => [Number(row.ariaRowIndex), row.querySelector("." + column).textContent])"""
+_COLUMN = """async (column) => {
+    await new Promise(requestAnimationFrame);  // in which the table draws what it was told to before
+    return [...document.querySelectorAll(".row")].filter((row) => !row.hidden)
+    .map((row) => [Number(row.ariaRowIndex), row.querySelector("." + column).textContent]);
+}"""
 
 
 @asynccontextmanager

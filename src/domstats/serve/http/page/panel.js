@@ -18,7 +18,7 @@ export class Panel {
     this.guest = null;
     this.history = null;
     this.charts = [];
-    this.drawn = ""; // which fields the charts are of
+    this.drawn = null; // { key }: which fields the charts are of; another object each time they are made
     this.seconds = 900;
     this.timer = 0;
     this.figures = new Map();
@@ -92,12 +92,13 @@ export class Panel {
     if (!uPlot) return;
     const wanted = chartsOf([...new Set([...history.all, ...history.series.keys()])]);
     const key = JSON.stringify(wanted.map((chart) => [chart.title, chart.lines]));
-    if (key === this.drawn) return this.#draw();
+    if (key === this.drawn?.key) return this.#draw();
     this.#clear();
-    this.drawn = key;
+    const drawn = { key };
+    this.drawn = drawn;
     for (const { title, unit, lines } of wanted) {
       await new Promise(requestAnimationFrame);
-      if (this.drawn !== key) return; // closed, or begun anew
+      if (this.drawn !== drawn) return; // closed, or begun anew
       this.charts.push(new Chart(uPlot, title, lines, unit, this.box.querySelector("#charts")));
       this.#draw(this.charts.slice(-1));
     }
@@ -111,7 +112,7 @@ export class Panel {
 
   #clear() {
     for (const chart of this.charts.splice(0)) chart.remove();
-    this.drawn = "";
+    this.drawn = null;
   }
 
   #ranges() {
