@@ -144,5 +144,16 @@ def test_what_is_kept_goes_with_the_records() -> None:
     assert record() is None
 
 
+def test_a_record_of_a_block_goes_when_another_takes_its_place() -> None:
+    """Before the block is written anew: the text of what is not asked for any more would keep all its records."""
+    before = numbers(["a", "b"], [1, 2])
+    first, gone = before.layout.records[0], weakref.ref(before.layout.records[1])
+    render(before, STYLE, [b"", b"", b""])
+    del before
+    gc.collect()
+    assert ("test", "block") in first.derived
+    assert gone() is None
+
+
 def test_no_domains() -> None:
     assert render(Snapshot.of_params([]), STYLE, [b"nothing"]) == b"nothing"

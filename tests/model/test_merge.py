@@ -13,7 +13,7 @@ from captures import CAPTURES, POLL1, POLL2, capture
 from domstats.catalog.groups import group_of
 from domstats.model.description import Description
 from domstats.model.domain import Domain
-from domstats.model.merge import ALL_GROUPS, Merger, Part, without_old_groups
+from domstats.model.merge import ALL_GROUPS, PLANS_MAX, Merger, Part, without_old_groups
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.sampling import COLUMN_NAMES
 from domstats.model.snapshot import Snapshot
@@ -119,3 +119,29 @@ def test_a_description_makes_another_record_of_an_equal_domain() -> None:
     assert after.records[1:] == before.records[1:]
     again, _ = merger.merge([*described, *snapshot.domains[1:]], rows)
     assert again is after
+
+
+def test_other_parts_that_make_the_same_records_make_the_same_layout() -> None:
+    """Groups that are asked for in turns come from other replies each time."""
+    decoder, merger = ReplyDecoder(), Merger()
+    first, second = (decoder.decode(capture(name)) for name in (POLL1, POLL2))
+    rows = [[Part(second, each, ODD), Part(first, each, ALL_GROUPS & ~ODD)] for each in range(len(first))]
+    turned = [[Part(second, each, ODD), Part(second, each, ALL_GROUPS & ~ODD)] for each in range(len(first))]
+    before, after = merged(merger, *rows), merged(merger, *turned)
+    assert after.layout is before.layout
+    assert (before.values != after.values).any()
+    assert content(after) == content(second)
+
+
+def test_what_was_worked_out_from_a_layout_goes_when_it_is_made_no_more() -> None:
+    merger, snapshot = Merger(), ReplyDecoder().decode(capture(POLL1))
+    rows = [[Part(snapshot, position)] for position in range(len(snapshot))]
+    made = []
+    for number in range(PLANS_MAX + 1):
+        made.append(merged(merger, *rows[number:]))
+        made[-1].layout.index, made[-1].column("cpu.time")
+        assert ("column", "cpu.time") in made[-1].layout.derived
+    assert not made[0].layout.derived
+    assert all(("column", "cpu.time") in each.layout.derived for each in made[1:])
+    values, there = made[0].column("cpu.time")
+    assert values[there].tolist() == [record["cpu.time"] for record in made[0] if "cpu.time" in record]

@@ -36,3 +36,34 @@ def kept(*args: str) -> int:
 def test_large_buffers_are_given_back() -> None:
     assert kept("settings") < 4 << 10
     assert kept() > 16 << 10, "without the settings they are not: if this C library does, they are needed no more"
+
+
+HOLES = """
+import asyncio, random
+from domstats.serve.memory import give_back, keep_giving_back
+
+def held():
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+async def main():
+    give_back()
+    dice = random.Random(1)
+    buffers = [bytearray(b"x") * dice.randint(1000, 60000) for _ in range(2000)]
+    del buffers[::2]
+    full = held()
+    giving = asyncio.create_task(keep_giving_back(0.01))
+    for _ in range(1000):
+        await asyncio.sleep(0.01)
+        if held() < full - (16 << 10):
+            break
+    print(full - held())
+    giving.cancel()
+
+asyncio.run(main())
+"""
+
+
+def test_holes_between_small_buffers_are_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, check=True, timeout=60)
+    assert int(done.stdout) > 16 << 10, "of about 30 MiB"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain, pairwise
 from zlib import crc32
 
@@ -103,9 +104,10 @@ class _ShapeText:
 class _Block:
     """The text of some records, with the numbers of some snapshot. Arrays have an element for each of their values."""
 
-    records: tuple[RecordLayout, ...]
+    numbers: tuple[int, ...]
+    """Those of the records. It does not hold the records: an old one would live on, with what is kept with it."""
     texts: list[bytes]
-    """The text of each."""
+    """The text of each record."""
     values: Values
     """The numbers in it."""
     ends: Positions
@@ -201,7 +203,8 @@ def _blocks(layout: Layout) -> list[tuple[int, int]]:
 def _block(records: tuple[RecordLayout, ...], values: Values, style: Style) -> _Block:
     """The text of these records, in which all these values have room; it is kept with the first."""
     block: _Block | None = records[0].derived.get((style.name, "block"))
-    if block is None or block.records != records or (block.narrow & (values >= NARROW)).any():
+    numbers = tuple([record.number for record in records])
+    if block is None or block.numbers != numbers or (block.narrow & (values >= NARROW)).any():
         block = records[0].derived[style.name, "block"] = _make_block(records, values, style)
     return block
 
@@ -227,7 +230,7 @@ def _make_block(records: tuple[RecordLayout, ...], values: Values, style: Style)
     starts = np.cumsum([0, *map(len, texts)])
     record = np.repeat(np.arange(len(records)), np.diff(layout.starts))
     ends[ends >= 0] += starts[record[ends >= 0]]
-    blanks = _Block(records, texts, values, ends, record, narrow, kinds, tuple(styles))
+    blanks = _Block(tuple([each.number for each in records]), texts, values, ends, record, narrow, kinds, tuple(styles))
     out = bytearray().join(texts)
     there = np.flatnonzero(ends >= 0)
     _write(np.frombuffer(out, np.uint8), blanks, style, values, there, ends[there])
@@ -278,4 +281,10 @@ def _kind(shape: Shape, place: Place, style: Style) -> _Kind:
     kind = _KINDS[ParamType(shape.types[place.slot])]
     words = style.booleans if kind == ParamType.BOOLEAN else tuple(word.encode() for word in place.words)
     longest = max(style.double_width if kind == ParamType.DOUBLE else WIDTH, *map(len, words), 0)
-    return _Kind(kind, words, -(-longest // CHUNK) * CHUNK)
+    return _kind_of(kind, words, -(-longest // CHUNK) * CHUNK)
+
+
+@lru_cache(256)
+def _kind_of(kind: ParamType, words: tuple[bytes, ...], width: int) -> _Kind:
+    """The same one for all places that are alike: there are as many places as values in all shapes."""
+    return _Kind(kind, words, width)

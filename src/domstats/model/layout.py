@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import uuid as uuid_module
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -83,15 +84,20 @@ class Shape:
 _shapes: WeakValueDictionary[tuple[tuple[str, ...], bytes, bytes], Shape] = WeakValueDictionary()
 
 
+_numbers = count()
+
+
 class RecordLayout:
     """One domain's identity, shape and strings. A new one is made only when one of the three changes."""
 
-    __slots__ = ("__weakref__", "derived", "domain", "shape", "strings")
+    __slots__ = ("__weakref__", "derived", "domain", "number", "shape", "strings")
 
     def __init__(self, domain: Domain, shape: Shape, strings: Sequence[str] = ()) -> None:
         self.domain = domain
         self.shape = shape
         self.strings = tuple(strings)
+        self.number = next(_numbers)
+        """No other record layout of this process ever has it: what is to know it again need not keep it alive."""
         self.derived: dict[Any, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:

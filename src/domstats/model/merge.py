@@ -107,12 +107,12 @@ class Merger:
             np.array([part.groups for part in parts], np.int64).tobytes(),
             bytes([part.overlay for part in parts]),
         )
-        plan = self._plans.get(identity)
+        plan = self._plans.pop(identity, None)
         if plan is None:
-            plan = self._plans[identity] = self._make_plan(domains, rows, snapshots)
-            if len(self._plans) > PLANS_MAX:
-                self._plans.popitem(last=False)
-        self._plans.move_to_end(identity)
+            plan = self._make_plan(domains, rows, snapshots)
+        self._plans[identity] = plan
+        if len(self._plans) > PLANS_MAX:
+            self._forget(self._plans.popitem(last=False)[1].layout)
         values = np.concatenate([_NOTHING, *(snapshot.values for snapshot in snapshots)]).take(plan.index)
         values[plan.string_slots] = plan.string_values
         return plan.layout, values
@@ -122,7 +122,7 @@ class Merger:
     ) -> _Plan:
         merged = [self._record(domain, row) for domain, row in zip(domains, rows, strict=True)]
         recipes = [record.recipe for record in merged]
-        layout = Layout([record.layout for record in merged])
+        layout = self._layout(tuple([record.layout for record in merged]))
         first_part = np.cumsum([0, *map(len, rows)])[:-1]
         part = _joined([recipe.part for recipe in recipes]) + first_part.repeat(np.diff(layout.starts))
         index = _places(rows, snapshots)[part] + _joined([recipe.slot for recipe in recipes])
@@ -130,6 +130,18 @@ class Merger:
         string_slots = _joined([recipe.string_slots for recipe in recipes]) + layout.starts[:-1].repeat(string_counts)
         string_values = np.concatenate([_NOTHING, *(recipe.string_values for recipe in recipes)])
         return _Plan(tuple(domains), tuple(merged), layout, index, string_slots, string_values)
+
+    def _layout(self, records: tuple[RecordLayout, ...]) -> Layout:
+        """The one of these records: other parts may well make the same, and what is kept with it is of use again."""
+        for plan in self._plans.values():
+            if plan.layout.records == records:
+                return plan.layout
+        return Layout(records)
+
+    def _forget(self, layout: Layout) -> None:
+        """Drop what was worked out from a layout that is not made any more: some MiB, for as long as one holds it."""
+        if all(plan.layout is not layout for plan in self._plans.values()):
+            layout.derived.clear()
 
     def _record(self, domain: Domain, row: Sequence[Part]) -> _MergedRecord:
         parts = tuple([(part.snapshot.layout.records[part.position], part.groups, part.overlay) for part in row])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from domstats.errors import DomstatsError
 from domstats.serve.life import live
 from domstats.serve.listeners import Listeners
+from domstats.serve.memory import keep_giving_back
 from domstats.serve.notify import MICROSECONDS, Notify, watchdog_seconds
 from domstats.serve.service import Service
 from domstats.serve.settings import LogSettings, Settings
@@ -52,6 +53,7 @@ async def serve(
             service.watch(),
             _reload(service, read, changed, notify, set_log),
             _tell(service, notify, watchdog_seconds(environment, os.getpid())),
+            keep_giving_back(),
             stopping=STOPPING,
         )
     finally:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -39,16 +40,13 @@ _WITHOUT_MONITOR: Mapping[Section, tuple[str, ...]] = {
 _PARTS_A_GUEST = 6
 """Records of a guest that are kept, those used last: by what it was, and what was asked."""
 
-_Draft = tuple[RecordLayout, Ints, Floats, tuple[tuple[int, int], ...]]
-"""A Part to be: its record, places and fixed values, and since when each counter counts (NaN: from before the script).
-"""
 _DevicesByKind = dict[str, dict[int, Device]]
 """By their name in COUNTS, and by number."""
 _Asked = tuple[int, bool, bool]
 """Groups; whether backing images are asked for; whether the guest could be asked, so that the record is whole."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class _Form:
     """What records have in common whose guests have the same devices."""
 
@@ -70,6 +68,7 @@ class _Form:
 class Part:
     """One guest's record."""
 
+    form: _Form
     record: RecordLayout
     places: Ints
     """Where its values are among the fleet's."""
@@ -77,6 +76,11 @@ class Part:
     """What counters that began within the script had then, to be taken off; 0 for the other values."""
     fixed: tuple[tuple[int, int], ...]
     """Values that are not the fleet's."""
+
+
+_Draft = tuple[_Form, RecordLayout, Ints, Floats, tuple[tuple[int, int], ...]]
+"""A Part to be: its form, record, places, since when each counter counts (NaN: from before the script), and its fixed
+values."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +101,7 @@ class Records:
         self._program, self._clocks = program, clocks
         self._sections = {section: number for number, section in enumerate((*keys.RECORD, *keys.BESIDE))}
         self._starts = np.stack([program.section_starts(section) for section in self._sections])
-        self._forms: dict[object, _Form] = {}
+        self._forms: WeakValueDictionary[object, _Form] = WeakValueDictionary()
         self._parts: OrderedDict[tuple[Life, _Asked], Part] = OrderedDict()
         self._layouts: dict[tuple[Domain, Shape, tuple[str, ...]], RecordLayout] = {}
         self._polls: OrderedDict[tuple[Part, ...], Poll] = OrderedDict()
@@ -143,8 +147,8 @@ class Records:
         """Make these records, and keep them."""
         drafts = [self._draft(life, how) for life, how in asked]
         minus = self._minus([life for life, _ in asked], drafts)
-        for each, (record, places, _, fixed), own in zip(asked, drafts, minus, strict=True):
-            self._parts[each] = Part(record, places, own, fixed)
+        for each, (form, record, places, _, fixed), own in zip(asked, drafts, minus, strict=True):
+            self._parts[each] = Part(form, record, places, own, fixed)
 
     def _draft(self, life: Life, asked: _Asked) -> _Draft:
         form = self._form(life, asked)
@@ -164,17 +168,17 @@ class Records:
             began = devices[kind][number].since
             since[first:end] = np.nan if began is None else began
         since[~form.counters] = np.nan
-        return record, places, since, tuple(fixed)
+        return form, record, places, since, tuple(fixed)
 
     def _minus(self, lives: Sequence[Life], drafts: Sequence[_Draft]) -> list[Words]:
         """What is to be taken off each record's values: what counters had when they began, for all guests at once.
 
         A guest has only one time in a round, so there are as many rounds as a guest has devices that began apart.
         """
-        sizes = [len(places) for _, places, _, _ in drafts]
+        sizes = [len(places) for _, _, places, _, _ in drafts]
         owners = np.repeat(np.array([life.position for life in lives], np.int64), sizes)
-        places = np.concatenate([places for _, places, _, _ in drafts])
-        since = np.concatenate([since for _, _, since, _ in drafts])
+        places = np.concatenate([places for _, _, places, _, _ in drafts])
+        since = np.concatenate([since for _, _, _, since, _ in drafts])
         minus = np.zeros(len(places), np.uint64)
         while len(left := np.flatnonzero(~np.isnan(since))):
             times = np.full(self._program.guests, np.inf)
