@@ -129,7 +129,7 @@ def _expected_of(record: Record, everything: bool) -> Iterator[Decimal | str]:
 
 def _check_standing(record: Record, label: str, series: dict[Series, str], form: str) -> None:
     age = series["domstats_domain_sample_age_seconds", frozenset({("domain", label)})]
-    if record.ages:
+    if record.age is not None:
         assert abs(float(age) - min(max(record.age, 0.0), AGE_MAX)) <= 1e-6 * max(1.0, record.age * 1e-6)
     else:
         assert math.isnan(float(age))

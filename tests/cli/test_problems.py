@@ -59,6 +59,7 @@ def test_incomplete_groups(keys: list[str], groups: list[str]) -> None:
             "partial: another job holds the guest, or libvirt failed to ask it; values it had before are missing",
         ),
         (Status.BLOCKED, ["cpu.time"], "blocked: its QEMU does not answer; shown are cpu, up to 7.0 s old"),
+        (Status.BLOCKED, [], "blocked: its QEMU does not answer; no values are shown"),
         (Status.STALE, ["cpu.time"], "stale: not obtained in time; shown are cpu, up to 7.0 s old"),
         (Status.GONE, ["cpu.time"], "gone"),
     ],

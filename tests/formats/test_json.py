@@ -176,6 +176,11 @@ def test_status_and_ages() -> None:
     assert (domain["status"], domain["age"], domain["ages"]) == ("blocked", 12.25, {"state": 12.25})
 
 
+def test_what_has_no_values_has_no_age() -> None:
+    (domain,) = read(Snapshot.of_params([(of_value(ParamType.INT, 1, "a").domains[0], [])]))["domains"]
+    assert (domain["age"], domain["ages"], domain["stats"]) == (None, {}, {})
+
+
 def written(**members: Any) -> str:
     """A document of one domain, with other members than it should have; those in capitals are the domain's."""
     domain = {

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 def explain(record: Record) -> str:
     """A line about a record that is not fresh."""
     what = f"domain {record.domain.name!r} is {record.status.label}"
-    shown = f"shown are {', '.join(record.ages) or 'no values'}, up to {record.age:.1f} s old"
+    shown = "no values are shown"
+    if record.age is not None:
+        shown = f"shown are {', '.join(record.ages)}, up to {record.age:.1f} s old"
     if record.status is Status.PARTIAL:
         groups = half_groups(record.layout.shape)
         missing = f"incomplete: {', '.join(groups)}" if groups else "values it had before are missing"

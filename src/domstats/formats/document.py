@@ -115,7 +115,7 @@ def _standings(snapshot: Snapshot) -> list[bytes]:
     each = standings(snapshot)
     written = {}
     for one in set(each):
-        told = {"status": one.status.label, "age": one.age, "ages": one.ages}
+        told: dict[str, Any] = {"status": one.status.label, "age": one.age, "ages": one.ages}
         if one.overlaid:
             told["overlaid"] = one.overlaid
         written[one] = b',%b,"stats":' % _members(told)

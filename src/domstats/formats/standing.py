@@ -22,8 +22,8 @@ class Standing:
     status: Status
     ages: Mapping[str, float]
     """Seconds since each of the record's groups was sampled, and what of it came from the kernel instead."""
-    age: float
-    """Seconds since the oldest of them was sampled; 0 for a record without values."""
+    age: float | None
+    """Seconds since the oldest of them was sampled; None for a record without values."""
     overlaid: tuple[str, ...]
     """Which of the values came from the kernel; see formats.overlaid."""
 
@@ -51,4 +51,4 @@ def standings(snapshot: Snapshot) -> list[Standing]:
 
 def _standing(record: Record) -> Standing:
     ages = {group: round(age, MICROSECONDS) for group, age in record.ages.items()}
-    return Standing(record.status, ages, max(ages.values(), default=0.0), patterns_of(record.layout.shape))
+    return Standing(record.status, ages, max(ages.values(), default=None), patterns_of(record.layout.shape))

@@ -110,7 +110,7 @@ def _standings(snapshot: Snapshot) -> list[bytes]:
 def _standing(one: Standing, groups: int) -> bytes:
     """`groups`: how many ages the record has if all are known."""
     tag = f" status='{one.status.label}'"
-    tag += f" age='{double(one.age)}'>" if one.ages else ">"
+    tag += ">" if one.age is None else f" age='{double(one.age)}'>"
     differ = one.ages and (len(one.ages) < groups or len(set(one.ages.values())) > 1)
     if differ or one.overlaid:
         ages = "".join(f" {group}='{double(age)}'" for group, age in one.ages.items())

@@ -157,9 +157,9 @@ class Record:
         return {COLUMN_NAMES[column]: self._poll.time - time for column, time in there}
 
     @property
-    def age(self) -> float:
-        """Seconds since the oldest of its groups was sampled; 0 for a record without values."""
-        return max(self.ages.values(), default=0.0)
+    def age(self) -> float | None:
+        """Seconds since the oldest of its groups was sampled; None for a record without values."""
+        return max(self.ages.values(), default=None)
 
     @property
     def sources(self) -> dict[str, str]:

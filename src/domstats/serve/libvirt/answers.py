@@ -168,7 +168,7 @@ class Answers:
         figures.must_be_on(record)
         if record.status is not Status.BLOCKED:
             return (ControlInfo(0, 0, 0),)
-        milliseconds = int(1000 * record.age / (self._collector.speed or 1.0))
+        milliseconds = int(1000 * (record.age or 0.0) / (self._collector.speed or 1.0))
         return (ControlInfo(OCCUPIED, 0, max(0, milliseconds)),)  # below 0 where the clock has been set back
 
     async def _memory(self, domain: Domain, most: int, flags: int) -> tuple[list[MemoryStat]]:
