@@ -7,10 +7,11 @@ everything around that word. What fits nothing is a key of a newer libvirt: it h
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
-from operator import contains
+from fnmatch import translate
 
 from domstats.catalog.fields import FIELDS, Field, Kind
 from domstats.catalog.groups import GROUPS
@@ -79,18 +80,23 @@ def find_fields(text: str) -> tuple[Field, ...]:
     for group in GROUPS:
         if text in (group.name, group.option, group.prefix):
             return tuple(field for field in FIELDS if field.group == group.name)
-    fits = fnmatchcase if any(sign in text for sign in "*?[") else contains
+    is_glob = any(sign in text for sign in "*?[")
     exact = field_of(text)
-    if exact and fits is contains:
+    if exact and not is_glob:
         return (exact,)
     wanted = text.lower()
-    wanted_alike = _numbers_alike(wanted)
+    fits, fits_alike = _fitting(wanted, is_glob), _fitting(_numbers_alike(wanted), is_glob)
     found = []
     for field in FIELDS:
         pattern = field.pattern.lower()
-        if fits(pattern, wanted) or fits(_numbers_alike(pattern), wanted_alike):
+        if fits(pattern) or fits_alike(_numbers_alike(pattern)):
             found.append(field)
     return tuple(found) or tuple(field for field in FIELDS if wanted in field.help.lower())
+
+
+def _fitting(wanted: str, is_glob: bool) -> Callable[[str], object]:
+    """Whether a text is like the glob, or has the text in it. fnmatch's own matching would keep what strangers ask."""
+    return re.compile(translate(wanted)).match if is_glob else lambda text: wanted in text
 
 
 def near_patterns(key: str, most: int) -> list[str]:
