@@ -110,7 +110,7 @@ def _check_objects(snapshot: Snapshot, objects: list[Any], usual: dict[str, str]
         assert (domain["uuid"], domain["id"]) == (record.domain.uuid, record.domain.id)
         assert domain["status"] == record.status.label
         assert domain["ages"] == {group: round(age, 6) for group, age in record.ages.items()}
-        assert domain["age"] == max(domain["ages"].values(), default=0.0)
+        assert domain["age"] == max(domain["ages"].values(), default=None)
         types = usual | domain["types"]
         assert [original_key(key) for key in domain["stats"]] == [to_bytes(key) for key in record]
         for (written, value), (key, expected) in zip(domain["stats"].items(), record.items(), strict=True):
