@@ -173,6 +173,7 @@ ROWS = (
     Row("the sweep beside it", "service_sweep.sweep", unit="s"),
     Row("seconds from one sweep to the next", "service_sweep.period", unit="s"),
     Row("of a processor, that collecting and a stream take meanwhile", "service_sweep.cpu", unit="%", scale=100),
+    Row("memory that the service holds after all of this", "service_sweep.memory", unit="MiB", scale=1 / (1 << 20)),
     Row(
         "real guests, all groups, `virsh domstats`: from libvirtd / through our socket",
         "virsh_domstats.ours",

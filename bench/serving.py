@@ -34,6 +34,12 @@ class Server:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICK
 
+    @property
+    def memory(self) -> float:
+        """Bytes it holds that are in no file."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return float(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) * 1024
+
     def get(self, path: str, encoding: str = "gzip") -> tuple[int, bytes]:
         """The status and the body of an answer, on a connection of its own."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)

@@ -107,3 +107,4 @@ def test_service_sweep(benchmark: Any, server: Server) -> None:
     cpu, seconds = benchmark.pedantic(watch, rounds=1)
     sweep = server.host()
     benchmark.extra_info |= {"cpu": cpu / seconds, "sweep": sweep["sweep_seconds"], "period": sweep["guests_period"]}
+    benchmark.extra_info["memory"] = server.memory
