@@ -135,7 +135,7 @@ async def test_there_are_rates_since_before_a_guest_was_there(tmp_path: Path, af
             reasons |= {each.reason("cpu.time") for each in rates if "cpu.time" in each.layout.shape.slots}
             if asyncio.get_running_loop().time() > 80.0:
                 break
-        assert reasons == {"", "no earlier sample"}
+        assert {"", "no earlier sample"} <= reasons <= {"", "no earlier sample", "source changed"}
 
 
 def roll_calls(server: FaultServer) -> int:
