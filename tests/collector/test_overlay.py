@@ -124,6 +124,20 @@ async def test_the_kernels_figures_are_there_at_once_and_a_second_old_at_most(tm
         assert collector.cost.kernel_polls == kernel.polls
 
 
+@pytest.mark.parametrize("after", [20.0, 20.5, 20.9])
+@in_fast_time
+async def test_there_are_rates_since_before_a_guest_was_there(tmp_path: Path, after: float) -> None:
+    script = events(f"{after}; start web-1", f"{after + 20}; stop web-3", f"{after + 25}; start web-3")
+    async with collecting(tmp_path, script) as (collector, _, _):
+        reasons = set()
+        async for snapshot in collector:
+            rates = snapshot.rates(collector.previous)
+            reasons |= {each.reason("cpu.time") for each in rates if "cpu.time" in each.layout.shape.slots}
+            if asyncio.get_running_loop().time() > 80.0:
+                break
+        assert {"", "no earlier sample"} <= reasons <= {"", "no earlier sample", "source changed"}
+
+
 def roll_calls(server: FaultServer) -> int:
     return sum(1 for each in server.calls(Procedure.CONNECT_GET_ALL_DOMAIN_STATS) if not each.args[0])
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domstats.catalog.groups import GROUP_NAMES
-from domstats.model.derived import Figures
+from domstats.model.derived import GUEST_AGE, Figures
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.snapshot import Snapshot
@@ -110,6 +110,20 @@ def test_memory_where_balloon_statistics_are_off() -> None:
     assert found.memory_total[0][0] == 9000 * 1024
     assert found.memory_source == ["rss", ""]
     assert found.balloon_off.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(("seconds", "source"), [(0, "guest"), (GUEST_AGE, "guest"), (GUEST_AGE + 1, "rss")])
+def test_memory_of_which_the_guest_has_said_nothing_for_long(seconds: float, source: str) -> None:
+    sampled = 10_000.0
+    values = {"current": 9000, "last-update": int(sampled - seconds), "available": 8000, "usable": 3000, "rss": 7777}
+    params = [P(f"balloon.{key}", T.ULLONG, value) for key, value in values.items()]
+    snapshot = Snapshot.of_params([(BOTH, params)], time=sampled + 1000)
+    sampling = replace(snapshot.sampling, times=np.full_like(snapshot.sampling.times, sampled))
+    found = Figures(snapshot.with_sampling(sampling))
+    assert found.memory_source == [source]
+    assert found.memory_total[0][0] == (8000 if source == "guest" else 9000) * 1024
+    assert found.balloon_old.tolist() == [source == "rss"]
+    assert not found.balloon_off.any()
 
 
 def test_memory_the_guest_cannot_mean() -> None:

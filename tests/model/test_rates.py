@@ -61,6 +61,7 @@ def test_large_counters_keep_their_last_bit() -> None:
     [
         (poll(11.0, count(5), id=2), poll(10.0, count(4)), "cpu.time", "restarted"),
         (poll(11.0, count(5)), poll(10.0, count(4), id=None), "cpu.time", "restarted"),
+        (poll(11.0, count(5), id=None), poll(10.0, count(4), id=None), "cpu.time", "not running"),
         (poll(11.0, count(3)), poll(10.0, count(4)), "cpu.time", "counter went back"),
         (poll(11.0, count(3)), poll(10.0), "cpu.time", "no earlier sample"),
         (poll(11.0, count(3)), Snapshot.of_params([]), "cpu.time", "no earlier sample"),

@@ -12,6 +12,7 @@ from domstats.model.flags import StatsGroup
 from domstats.model.selecting import ALL, KEPT, Selector, Wanted
 from domstats.model.snapshot import Snapshot
 from domstats.wire.bulk.decoder import ReplyDecoder
+from overlaid import KERNEL, LIBVIRT, laid_over
 
 SMALL = next(name for name in CAPTURES if "12-guests-poll" in name)
 WHOLE = ReplyDecoder().decode(capture(SMALL))
@@ -37,6 +38,17 @@ def check(part: Snapshot, whole: Snapshot, positions: list[int], wanted: Wanted)
 def test_any_part(positions: list[int], groups: int, keys: list[str]) -> None:
     wanted = Wanted(groups, tuple(keys))
     check(Selector().select(WHOLE, positions, wanted), WHOLE, positions, wanted)
+
+
+@given(st.integers(0, (1 << len(GROUPS)) - 1), st.sampled_from([(), ("cpu.time",), ("net.*",)]))
+def test_what_the_kernel_gave_is_still_its(groups: int, keys: tuple[str, ...]) -> None:
+    wanted = Wanted(groups, keys)
+    whole = laid_over(LIBVIRT, KERNEL)
+    part = Selector().select(whole, [0], wanted)
+    check(part, whole, [0], wanted)
+    shape, source = part.records[0].layout.shape, whole.records[0].layout.shape
+    taken = [slot for slot, key in enumerate(source.keys) if wanted.takes(key, group_of(key))]
+    assert list(shape.columns) == [source.columns[slot] for slot in taken]
 
 
 def test_everything_is_the_whole() -> None:

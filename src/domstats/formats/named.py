@@ -81,7 +81,8 @@ _DOMAIN = (
           "occupies on the host; then marked `rss`, unless `from` says so.", groups=_BALLOON),
     Named("total",     "mem total", "Memory it has.", groups=_BALLOON),
     Named("from",      "mem from",  "Who says how much is in use: guest, rss; `balloon off` where the guest's "
-          "statistics are switched off.", groups=_BALLOON, leave_out=_2ND),
+          "statistics are switched off, `balloon old` where the last are from over 5 minutes ago.",
+          groups=_BALLOON, leave_out=_2ND),
     Named("read",      "read/s",    "Bytes read from its disks.", groups=_BLOCK, rate=True, leave_out=_5TH),
     Named("write",     "write/s",   "Bytes written to its disks.", groups=_BLOCK, rate=True, leave_out=_5TH),
     Named("rx",        "rx/s",      "Bytes it receives.", groups=_NET, rate=True, leave_out=_4TH),

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from domstats.catalog.groups import GROUP_NAMES
 from domstats.errors import MixedTypes, UnknownField
 from domstats.model.columns import Gather
 from domstats.model.rates import Rates
@@ -22,8 +23,14 @@ Figure = tuple[npt.NDArray[np.float64], Known]
 NS_PER_PERCENT = 1e9 / 100
 KIB = 1024
 
+GUEST_AGE = 300.0
+"""Seconds after which what the guest said of its memory is not what it uses now. Its driver is asked every few seconds
+where it is asked at all: every 10 by default in OpenStack (mem_stats_period_seconds of Nova)."""
 GUEST, RSS, NOTHING = "guest", "rss", ""
 """Where a memory figure comes from: the guest's balloon driver, the resident set of its QEMU, nowhere."""
+
+
+_BALLOON = GROUP_NAMES.index("balloon")
 
 
 class Figures:
@@ -83,6 +90,13 @@ class Figures:
         return np.asarray(there & (update == 0))
 
     @cached_property
+    def balloon_old(self) -> Known:
+        """Where the guest's driver answered once, but not in the last GUEST_AGE before the sample."""
+        update, there = self._number("balloon.last-update")
+        sampled = self._snapshot.sampling.times[:, _BALLOON]
+        return np.asarray(there & (update > 0) & (sampled - update > GUEST_AGE))
+
+    @cached_property
     def disk_read(self) -> Figure:
         """Bytes per second the guest reads from its disks."""
         return self._sum_of_rates("block", "rd.bytes")
@@ -126,7 +140,7 @@ class Figures:
     @cached_property
     def _guest_reports(self) -> Known:
         update, there = self._number("balloon.last-update")
-        return np.asarray(there & (update > 0))
+        return np.asarray(there & (update > 0) & ~self.balloon_old)
 
     @cached_property
     def _memory_by_guest(self) -> Figure:
@@ -156,7 +170,7 @@ class Figures:
             rate, known = rates_of(self._rates, self._snapshot.gather(key))
         except UnknownField:
             return self._nowhere()
-        return rate, known & active(self._snapshot)
+        return rate, known
 
     def _share_of_vcpus(self, column: str) -> Figure:
         """A time of the vCPUs, in percent of all that are online."""
@@ -177,11 +191,6 @@ class Figures:
         found = np.bincount(gather.records, weights=known, minlength=count)
         total = np.asarray(np.bincount(gather.records, weights=rate, minlength=count), np.float64)
         return total, (asked > 0) & (asked == found)
-
-
-def active(snapshot: Snapshot) -> Known:
-    """Where the domain runs. Without cgroups libvirt 9.0 gives its own processor time for those that are off."""
-    return np.array([domain.id is not None for domain in snapshot.domains], np.bool_)
 
 
 def rates_of(rates: Rates, gather: Gather) -> Figure:

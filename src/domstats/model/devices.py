@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from domstats.model.derived import NS_PER_PERCENT, Figure, active, rates_of
+from domstats.model.derived import NS_PER_PERCENT, Figure, rates_of
 from domstats.model.rates import Rates
 from domstats.model.snapshot import Snapshot
 
@@ -55,7 +55,7 @@ class DeviceFigures:
 
     def _percent(self, column: str) -> Figure:
         rate, known = self._rate(column)
-        return rate / NS_PER_PERCENT, known & active(self._snapshot)[self._table.record]
+        return rate / NS_PER_PERCENT, known
 
     def _per_request(self, operation: str) -> Figure:
         """Of the requests between the two snapshots. Both counters grow when a request ends, so it is their ratio."""

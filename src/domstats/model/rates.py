@@ -39,6 +39,7 @@ class Reason(IntEnum):
     COUNTER_WENT_BACK = 5
     INTERVAL_TOO_SHORT = 6
     SOURCE_CHANGED = 7
+    NOT_RUNNING = 8
 
     @property
     def text(self) -> str:
@@ -55,6 +56,7 @@ _TEXTS = {
     Reason.COUNTER_WENT_BACK: "counter went back",
     Reason.INTERVAL_TOO_SHORT: "interval too short",
     Reason.SOURCE_CHANGED: "source changed",
+    Reason.NOT_RUNNING: "not running",
 }
 
 
@@ -65,6 +67,8 @@ class Rates:
         self.layout = now.layout
         """The later snapshot's."""
         earlier, reasons = _earlier_values(before, now)
+        # Nothing that is off does anything; libvirt 9.0 without cgroups gives its own processor time for it.
+        _mark(reasons, ~_running(now.layout), Reason.NOT_RUNNING)
         difference, went_back = _differences(before, now, earlier)
         seconds, least = _intervals(before, now)
         _mark(reasons, went_back, Reason.COUNTER_WENT_BACK)
@@ -174,8 +178,9 @@ def _earlier_values(before: Poll, now: Poll) -> tuple[Positions | None, npt.NDAr
             _mark(reasons[here], slots >= 0, Reason.RESTARTED)
         if other.shape.overlaid != record.shape.overlaid:
             # libvirt's counter of the same name may have begun elsewhere: at a cgroup's making, or in coarser steps.
-            then, now_from = _overlaid(other.shape), _overlaid(record.shape)
-            _mark(reasons[here], (slots >= 0) & (then[slots] != now_from), Reason.SOURCE_CHANGED)
+            changed = slots >= 0
+            changed[changed] = _overlaid(other.shape)[slots[changed]] != _overlaid(record.shape)[changed]
+            _mark(reasons[here], changed, Reason.SOURCE_CHANGED)
         earlier[here] = np.maximum(slots, 0) + before_starts[place]
     # A value without an earlier one points at another's; there may be none at all to point at.
     return np.minimum(earlier, max(before.layout.size - 1, 0)), reasons
@@ -242,6 +247,15 @@ def _types(layout: Layout) -> npt.NDArray[np.uint8]:
 
 def _counters(layout: Layout) -> npt.NDArray[np.bool_]:
     return _by_value(layout, "counters", _shape_counters, np.bool_)
+
+
+def _running(layout: Layout) -> npt.NDArray[np.bool_]:
+    """For each value, whether its domain is on."""
+    found: npt.NDArray[np.bool_] | None = layout.derived.get("running")
+    if found is None:
+        on = np.array([record.domain.id is not None for record in layout.records], np.bool_)
+        found = layout.derived["running"] = on.repeat(np.diff(layout.starts))
+    return found
 
 
 def _overlaid(shape: Shape) -> npt.NDArray[np.uint8]:

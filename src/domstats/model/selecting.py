@@ -92,17 +92,17 @@ class Selector:
 
 
 def _make(layout: Layout, chosen: Positions, wanted: Wanted) -> _Plan:
-    slots_of: dict[Shape, tuple[Shape, Positions]] = {}
+    parts: dict[Shape, _Part] = {}
     records: list[RecordLayout] = []
     indexes: list[Positions] = [np.empty(0, np.int64)]
     for position in chosen.tolist():
         record = layout.records[position]
-        if record.shape not in slots_of:
-            slots_of[record.shape] = _shape(record.shape, wanted)
-        shape, slots = slots_of[record.shape]
-        strings = [record.strings[number] for number, slot in enumerate(record.shape.string_slots) if slot in slots]
-        records.append(RecordLayout(record.domain, shape, strings))
-        indexes.append(layout.starts[position] + slots)
+        if record.shape not in parts:
+            parts[record.shape] = _part(record.shape, wanted)
+        part = parts[record.shape]
+        strings = [record.strings[number] for number in part.strings]
+        records.append(RecordLayout(record.domain, part.shape, strings))
+        indexes.append(layout.starts[position] + part.slots)
     made = Layout(records)
     places = [
         (start + slot, number)
@@ -113,8 +113,21 @@ def _make(layout: Layout, chosen: Positions, wanted: Wanted) -> _Plan:
     return _Plan(layout, made, np.concatenate(indexes), at, numbers.astype(np.uint64))
 
 
-def _shape(shape: Shape, wanted: Wanted) -> tuple[Shape, Positions]:
-    """The shape of what is wanted of a record, and the slots it has there."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What is wanted of the records of a shape."""
+
+    shape: Shape
+    slots: Positions
+    """Where its values are in the whole's shape,"""
+    strings: tuple[int, ...]
+    """and which of a record's strings it has."""
+
+
+def _part(shape: Shape, wanted: Wanted) -> _Part:
     slots = [slot for slot, key in enumerate(shape.keys) if wanted.takes(key, shape.groups[slot])]
-    part = Shape.of([shape.keys[slot] for slot in slots], bytes(shape.types[slot] for slot in slots))
-    return part, np.array(slots, np.int64)
+    taken = set(slots)
+    strings = tuple(number for number, slot in enumerate(shape.string_slots) if slot in taken)
+    overlaid = bytes(shape.overlaid[slot] for slot in slots) if shape.overlaid else b""
+    part = Shape.of([shape.keys[slot] for slot in slots], bytes(shape.types[slot] for slot in slots), overlaid)
+    return _Part(part, np.array(slots, np.int64), strings)

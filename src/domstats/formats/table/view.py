@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from domstats.catalog.enums import reason_name, state_name
 from domstats.catalog.fields import Kind
 from domstats.errors import UnknownField
@@ -180,9 +182,10 @@ def _reason(view: View, named: Named) -> Column:
 
 
 def _memory_source(view: View, named: Named) -> Column:
-    """Who says how much memory is used, and whether that is because the balloon statistics are off."""
-    words = zip(view.figures.memory_source, view.figures.balloon_off.tolist(), strict=True)
-    sources = [", ".join(filter(None, (source, "balloon off" if off else ""))) or None for source, off in words]
+    """Who says how much memory is used, and whether that is because the balloon statistics are off, or old."""
+    balloon = np.where(view.figures.balloon_off, "balloon off", np.where(view.figures.balloon_old, "balloon old", ""))
+    words = zip(view.figures.memory_source, balloon.tolist(), strict=True)
+    sources = [", ".join(filter(None, both)) or None for both in words]
     return Column(named.heading, sources, str, left=True, leave_out=named.leave_out)
 
 
