@@ -46,6 +46,7 @@ def test_what_the_kernel_measures_takes_the_place_of_libvirts_and_the_rest_stays
         "balloon.rss",
         "vcpu.0.time",
         "vcpu.0.exits.sum",
+        "net.3.name",
         "net.3.rx.bytes",
     ]
 
@@ -94,10 +95,11 @@ def test_a_kernel_that_knows_every_key_changes_no_key_type_or_order(name: str) -
 
 
 def is_the_kernels(key: str) -> bool:
-    """Counters of the four groups, and two kinds of gauges."""
+    """Counters of the four groups, two kinds of gauges, and the names of network devices."""
     if not key.startswith(("cpu.", "balloon.", "vcpu.", "net.")):
         return False
-    return kind_of(key) is Kind.COUNTER or key == "balloon.rss" or bool(re.fullmatch(r"vcpu\.\d+\..+\.(cur|max)", key))
+    others = r"balloon\.rss|vcpu\.\d+\..+\.(cur|max)|net\.\d+\.name"
+    return kind_of(key) is Kind.COUNTER or bool(re.fullmatch(others, key))
 
 
 def test_ages_and_sources_are_told_apart() -> None:
@@ -128,8 +130,10 @@ def test_old_groups_leave_what_the_kernel_gives_of_them() -> None:
         ("balloon.rss", 101),
         ("vcpu.0.time", 102),
         ("vcpu.0.exits.sum", 103),
+        ("net.3.name", "tap-b"),
         ("net.3.rx.bytes", 104),
     ]
+    assert young["net[tap-b].rx.bytes"] == 104, "counters are worth little without the name"
     assert young.age == 1.0
     old = without_old_groups(laid_over(LIBVIRT, KERNEL, at=(99.0, 90.0)), 5.0)["vm"]
     assert "cpu.time" not in old

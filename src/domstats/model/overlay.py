@@ -2,7 +2,8 @@
 
 The kernel's are taken for what it measures: counters, and gauges that are no count of devices. What a domain consists
 of, and its state, is for libvirt to say; the kernel's word on that counts where libvirt has said nothing. Devices are
-matched by their names (a network device need not have the same number in both), and libvirt's order of keys stays.
+matched by their names (a network device need not have the same number in both), and libvirt's order of keys stays. That
+the kernel has a device of that name is its own word: the counters never stand there without the name.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from domstats.model.params import ParamType
 
 _INTERFACE = GROUP_NAMES.index("interface")
 _GAUGES = ("balloon.rss", "vcpu.<id>.<name>.cur", "vcpu.<id>.<name>.max")
+_NAME = "net.<i>.name"
 
 
 class Chosen(NamedTuple):
@@ -43,7 +45,7 @@ def lay_over(chosen: Sequence[Chosen], records: Sequence[RecordLayout], number: 
     over = records[number]
     fields = _fields(over.shape)
     wanted = [slot for slot, group in enumerate(over.shape.groups) if groups >> group & 1 and fields[slot]]
-    theirs = _keys(over, [slot for slot in wanted if _is_measured(fields[slot])], records[:number])
+    theirs = _keys(over, [slot for slot in wanted if _is_the_kernels(fields[slot])], records[:number])
     there = {each.key for each in chosen}
     placed = []
     for each in chosen:
@@ -108,6 +110,6 @@ def _fields(shape: Shape) -> list[Field | None]:
     return found
 
 
-def _is_measured(field: Field | None) -> bool:
-    """Whether a value is a measurement, not what a domain consists of."""
-    return field is not None and (field.kind is Kind.COUNTER or field.pattern in _GAUGES)
+def _is_the_kernels(field: Field | None) -> bool:
+    """Whether a value is a measurement, not what a domain consists of; or the name that a device was matched by."""
+    return field is not None and (field.kind is Kind.COUNTER or field.pattern in (*_GAUGES, _NAME))
