@@ -261,7 +261,7 @@ class _Planner:
         if family is None:
             return
         device, name = self._devices.get(metric.entity, 0), field.pattern.rpartition(".")[2]
-        self._words.append(_Words(device, name, self._shape.string_slots.index(slot)))
+        self._words.append(_Words(device, name, self._shape.string_places[slot]))
         self._lines.append(_Line(family, -len(self._words), "} 1\n"))
 
     def _made(self) -> Plan:
@@ -292,7 +292,7 @@ class _Planner:
 
     def _device(self, entity: str) -> tuple[str, str, int]:
         slot, kind = self._shape.entries.get(f"{entity}.name", (-1, 0))
-        string = self._shape.string_slots.index(slot) if kind == ParamType.STRING else -1
+        string = self._shape.string_places[slot] if kind == ParamType.STRING else -1
         return entity_label(entity), entity.rpartition(".")[2], string
 
 
