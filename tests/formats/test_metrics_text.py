@@ -291,6 +291,31 @@ class TestDevices:
             '{domain="vm",interface="2",number="1"} 13',
         ]
 
+    def test_monitors_of_one_kind_do_not_change_the_labels_of_another(self) -> None:
+        """libvirt names the monitors of the same vCPUs alike, whatever they measure."""
+        cache: list[tuple[str, ParamType, Value]] = [
+            ("cpu.cache.monitor.count", ParamType.UINT, 1),
+            ("cpu.cache.monitor.0.name", ParamType.STRING, "vcpus_0-1"),
+            ("cpu.cache.monitor.0.bank.0.bytes", ParamType.ULLONG, 3),
+            ("cpu.energy.monitor.0.name", ParamType.STRING, "vcpus_0-1"),
+        ]
+        memory: list[tuple[str, ParamType, Value]] = []
+        for number in range(2):
+            memory += [
+                (f"memory.bandwidth.monitor.{number}.name", ParamType.STRING, "vcpus_0-1"),
+                (f"memory.bandwidth.monitor.{number}.node.0.bytes.total", ParamType.ULLONG, number),
+            ]
+        for params in (memory, cache + memory, memory + cache):
+            assert value_lines(
+                prometheus.encode(of(*params)), "domstats_memory_bandwidth_monitor_node_total_bytes_total"
+            ) == [
+                '{domain="vm",monitor="vcpus_0-1",node="0"} 0',
+                '{domain="vm",monitor="vcpus_0-1",number="1",node="0"} 1',
+            ]
+        assert value_lines(prometheus.encode(of(*memory, *cache)), "domstats_cpu_cache_monitor_bank_bytes") == [
+            '{domain="vm",monitor="vcpus_0-1",bank="0"} 3',
+        ]
+
     def test_of_a_duplicate_key_the_last_counts(self) -> None:
         text = prometheus.encode(of(("cpu.time", ParamType.ULLONG, 10**9), ("cpu.time", ParamType.ULLONG, 2 * 10**9)))
         assert value_lines(text, "domstats_cpu_time_seconds_total") == ['{domain="vm"} 2']

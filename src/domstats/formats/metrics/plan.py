@@ -104,8 +104,8 @@ class Plan:
     """Bytes of each line without what differs."""
     entities: Positions
     """Which of the label texts each line has."""
-    devices: tuple[tuple[str, str, int], ...]
-    """Of each device the label, its number as text, and which of the strings is its name (-1 for none)."""
+    devices: tuple[tuple[str, str, str, int], ...]
+    """Of each device the label, its key before the number, that as text, and which string is its name (-1: none)."""
     words: tuple[_Words, ...]
     places: dict[Writing | None, tuple[Positions, Positions, Positions, Positions]]
     """By way of writing (None for words): slot, line, fragment, and bytes after the end, of each place."""
@@ -150,13 +150,15 @@ def record_text(
 
 def _label_texts(record: RecordLayout, plan: Plan, options: MetricsOptions) -> list[str]:
     """For each of a plan's entities its labels."""
-    by_label: dict[str, list[tuple[str, str]]] = {}
-    for name, number, string in plan.devices:
-        by_label.setdefault(name, []).append((escaped(record.strings[string]) if string >= 0 else "", number))
-    names = {name: iter(unique_names(each)) for name, each in by_label.items()}
+    # Monitors of all kinds have one label and often one name, but no series in common: what a record has of one kind
+    # changes no labels of another.
+    by_prefix: dict[str, list[tuple[str, str]]] = {}
+    for _, prefix, number, string in plan.devices:
+        by_prefix.setdefault(prefix, []).append((escaped(record.strings[string]) if string >= 0 else "", number))
+    names = {prefix: iter(unique_names(each)) for prefix, each in by_prefix.items()}
     texts = ["", _info(record, options)]
-    for name, _, _ in plan.devices:
-        value, again = next(names[name])
+    for name, prefix, _, _ in plan.devices:
+        value, again = next(names[prefix])
         texts.append(f',{name}="{value}"' + (f',{_AGAIN.get(name, "number")}="{again}"' if again else ""))
     return texts + [texts[each.device] + label(each.name, record.strings[each.string]) for each in plan.words]
 
@@ -290,10 +292,11 @@ class _Planner:
             {writing: _columns(found) for writing, found in places.items()},
         )
 
-    def _device(self, entity: str) -> tuple[str, str, int]:
+    def _device(self, entity: str) -> tuple[str, str, str, int]:
         slot, kind = self._shape.entries.get(f"{entity}.name", (-1, 0))
         string = self._shape.string_places[slot] if kind == ParamType.STRING else -1
-        return entity_label(entity), entity.rpartition(".")[2], string
+        prefix, _, number = entity.rpartition(".")
+        return entity_label(entity), prefix, number, string
 
 
 def _columns(places: Sequence[tuple[int, int, int, int]]) -> tuple[Positions, Positions, Positions, Positions]:
