@@ -23,6 +23,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {"prometheus": parse_prometheus, "ope
 SCALES = {"ns": Decimal("1e-9"), "KiB": Decimal(1024), "MiB/s": Decimal(1 << 20)}
 FACTORS = {"ns": 1e-9, "KiB": 1024.0, "MiB/s": float(1 << 20)}
 AGE_MAX = 1e12
+OF_THE_RUNNING = ("cpu.time", "cpu.user", "cpu.system")
+"""What some libvirts give of themselves for a domain that is off."""
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 
@@ -122,6 +124,8 @@ def _is_about(name: str) -> bool:
 
 def _expected_of(record: Record, everything: bool) -> Iterator[Decimal | str]:
     for key, value in record.items():
+        if key in OF_THE_RUNNING and record.domain.id is None:
+            continue
         number = expected(key, record.type_of(key), value, everything=everything)
         if number is not None:
             yield number

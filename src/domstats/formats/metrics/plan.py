@@ -1,7 +1,7 @@
-"""The lines of a record: what is fixed for a shape, and the text of one domain.
+"""The lines of a record: what is fixed for a shape and domains that are on, or off; and the text of one domain.
 
 A line is `name{domain="` of the family, the domain's label, the labels of its device, and the rest with a place for the
-number. Only the two in the middle differ between the domains of a shape.
+number. Only the two in the middle differ between such domains.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ _INTEGERS = (ParamType.INT, ParamType.UINT, ParamType.LLONG, ParamType.ULLONG)
 _AGE = Writing(ParamType.ULLONG, decimals=6, may_be_unknown=True)
 _FLAG = Writing(ParamType.ULLONG)
 _STATES = ("state.state", "state.reason")
+_OF_THE_RUNNING = ("cpu.time", "cpu.user", "cpu.system")
+"""What means nothing of a domain that is off: libvirt 9.0 without cgroups gives its own processor time for it."""
 
 INFO = Family((0, 0, ""), f"{PREFIX}domain", FamilyType.INFO, "", ALWAYS, "Who the domain is.")
 STATUS = Family(
@@ -90,7 +92,7 @@ class _Words:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The lines of a shape, by family."""
+    """The lines of a shape and of domains that are on, or of such that are off, by family."""
 
     families: tuple[Family, ...]
     """One a fragment: lines of one family of a record whose values were sampled together."""
@@ -123,12 +125,13 @@ class RecordText:
     """Bytes of its label, then of each of its label texts."""
 
 
-def plan_of(shape: Shape, options: MetricsOptions, *, open_metrics: bool) -> Plan:
-    """The lines of records of this shape; kept for the last options."""
-    name = ("metrics", open_metrics)
+def plan_of(shape: Shape, options: MetricsOptions, *, active: bool, open_metrics: bool) -> Plan:
+    """The lines of records of this shape whose domains are on, or are not; kept for the last options."""
+    name = ("metrics", open_metrics, active)
     kept: tuple[MetricsOptions, Plan] | None = shape.derived.get(name)
     if kept is None or kept[0] != options:
-        kept = shape.derived[name] = (options, _Planner(shape, options, open_metrics=open_metrics).plan())
+        plan = _Planner(shape, options, active=active, open_metrics=open_metrics).plan()
+        kept = shape.derived[name] = (options, plan)
     return kept[1]
 
 
@@ -181,8 +184,8 @@ def _info(record: RecordLayout, options: MetricsOptions) -> str:
 class _Planner:
     """Makes the plan of one shape."""
 
-    def __init__(self, shape: Shape, options: MetricsOptions, *, open_metrics: bool) -> None:
-        self._shape, self._options, self._open_metrics = shape, options, open_metrics
+    def __init__(self, shape: Shape, options: MetricsOptions, *, active: bool, open_metrics: bool) -> None:
+        self._shape, self._options, self._active, self._open_metrics = shape, options, active, open_metrics
         self._fields = Globs(options.fields)
         self._lines: list[_Line] = []
         self._devices: dict[str, int] = {}
@@ -218,6 +221,8 @@ class _Planner:
         if options.groups and not options.groups >> self._shape.groups[self._shape.slots[key]] & 1:
             return False
         if is_hypervisors(field.pattern) and not options.hypervisor:
+            return False
+        if key in _OF_THE_RUNNING and not self._active:
             return False
         return not options.fields or self._fields.fit(field.pattern)
 
