@@ -72,7 +72,9 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     snapshot = overlaid(snapshot, draw(st.sets(st.sampled_from(OVERLAID_KEYS))))
     count, columns = len(snapshot), len(COLUMN_NAMES)
     status = draw(st.lists(st.sampled_from(Status), min_size=count, max_size=count))
-    row = st.lists(st.one_of(st.none(), st.just(0.0), st.floats(0, 1e6)), min_size=columns, max_size=columns)
+    row = st.lists(
+        st.one_of(st.none(), st.just(0.0), st.floats(0, 1e6), st.floats(-100, 0)), min_size=columns, max_size=columns
+    )
     ages = np.array(draw(st.lists(row, min_size=count, max_size=count)), np.float64).reshape(count, columns)
     sampling = replace(snapshot.sampling, status=np.array(status, np.uint8).reshape(count), times=snapshot.time - ages)
     return snapshot.with_sampling(sampling)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv as csv_module
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,6 +134,23 @@ def test_statuses_and_ages() -> None:
         assert read_csv(csv.encode(snapshot, columns))[1:] == [
             ["fresh", "0.0"], ["partial", "1.5"], ["blocked", "2.123457"], ["stale", "3.0"], ["gone", "4.0"],
         ]  # fmt: skip
+
+
+def test_a_row_of_one_column_is_never_an_empty_line() -> None:
+    """Readers skip those, and the next row would be in its place."""
+    for options, values in (
+        (Options(table="domain", columns=["cpu.time"]), [str(2**64 - 1), ""]),
+        (Options(table="domain", columns=["cpu.time"], sort="-cpu.time"), [str(2**64 - 1), ""]),
+        (Options(columns=["value"], top=9), ["1", str(2**64 - 1), "0.5", "true", "5", "9", "", 'a "b", c', ""]),
+    ):
+        encoded = csv.encode(host(), options)
+        assert read_csv(encoded)[1:] == [[value] for value in values]
+        assert len(pd.read_csv(io.BytesIO(encoded), dtype=str, keep_default_na=False)) == len(values)
+        by_python = io.StringIO()
+        csv_module.writer(by_python, lineterminator="\n").writerows([options.columns, *([value] for value in values)])
+        assert encoded.decode() == by_python.getvalue()
+    both = csv.encode(host(), Options(table="domain", columns=["cpu.time", "vm.x"]))
+    assert both.decode().splitlines()[-1] == ","
 
 
 class TestColumnsAndRows:

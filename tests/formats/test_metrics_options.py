@@ -192,12 +192,52 @@ class TestOldGroups:
         assert sorted(ours[ours.index(cut) :].splitlines()) == sorted(theirs[theirs.index(cut) :].splitlines())
 
     @pytest.mark.parametrize(
-        ("age", "written"), [(0.25, "0.25"), (1e-7, "0"), (-5.0, "0"), (float("nan"), "NaN"), (1e30, "1000000000000")]
-    )
+        ("age", "written"),
+        [
+            (0.25, "0.25"), (1e-7, "0"), (-0.75, "0"), (-5.0, "NaN"), (-1e30, "NaN"), (float("nan"), "NaN"),
+            (1e30, "1000000000000"),
+        ],
+    )  # fmt: skip
     def test_ages(self, age: float, written: str) -> None:
         snapshot = Snapshot.of_params([(Domain("vm", UUIDS[0], None), [TypedParameter("x.y", ParamType.UINT, 1)])])
         text = text_of(with_ages(snapshot, [(0, len(GROUP_NAMES) - 1, age)]))
         assert f'domstats_domain_sample_age_seconds{{domain="vm"}} {written}\n' in text
+
+
+class TestSamplesOfALaterTime:
+    """After the clock was set back nobody knows how old they are."""
+
+    def test_their_values_are_left_out_as_the_model_has_it(self) -> None:
+        snapshot = with_ages(host(), [(0, CPU, -3600.0), (1, VCPU, -3600.0), (2, CPU, -0.75), (3, CPU, 59.0)])
+        text = text_of(snapshot, max_age=60.0)
+        assert series(text, "domstats_cpu_time_seconds_total") == [
+            f'domstats_cpu_time_seconds_total{{domain="vm-{number}"}} {number}' for number in (1, 2, 3)
+        ]
+        theirs = text_of(without_old_groups(snapshot, 60.0))
+        cut = "domstats_domain_state{"
+        assert sorted(text[text.index(cut) :].splitlines()) == sorted(theirs[theirs.index(cut) :].splitlines())
+        assert len(series(text_of(snapshot), "domstats_cpu_time_seconds_total")) == 4
+
+    def test_their_age_is_not_known_whatever_else_there_is(self) -> None:
+        snapshot = with_ages(host(), [(0, CPU, -3600.0), (1, CPU, -3600.0), (1, VCPU, 30.0), (2, CPU, -0.75)])
+        for max_age in (None, 60.0):
+            assert series(text_of(snapshot, max_age=max_age), "domstats_domain_sample_age_seconds") == [
+                'domstats_domain_sample_age_seconds{domain="vm-0"} NaN',
+                'domstats_domain_sample_age_seconds{domain="vm-1"} NaN',
+                'domstats_domain_sample_age_seconds{domain="vm-2"} 0',
+                'domstats_domain_sample_age_seconds{domain="vm-3"} 0',
+            ]
+
+    def test_what_their_uncertainty_explains_is_of_now(self) -> None:
+        snapshot = with_ages(host(1), [(0, CPU, -3.5)])
+        uncertain = replace(snapshot.sampling, uncertainty=np.full(snapshot.sampling.times.shape, 2.75))
+        text = text_of(snapshot.with_sampling(uncertain), max_age=60.0)
+        assert series(text, "domstats_cpu_time_seconds_total") == ['domstats_cpu_time_seconds_total{domain="vm-0"} 0']
+        assert 'domstats_domain_sample_age_seconds{domain="vm-0"} 0\n' in text
+
+    def test_a_group_that_a_record_has_no_values_of_says_nothing(self) -> None:
+        text = text_of(with_ages(host(1), [(0, GROUP_NAMES.index("block"), -3600.0)]))
+        assert 'domstats_domain_sample_age_seconds{domain="vm-0"} 0\n' in text
 
 
 class TestMetadata:

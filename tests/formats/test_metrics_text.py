@@ -291,9 +291,74 @@ class TestDevices:
             '{domain="vm",interface="2",number="1"} 13',
         ]
 
+    def test_monitors_of_one_kind_do_not_change_the_labels_of_another(self) -> None:
+        """libvirt names the monitors of the same vCPUs alike, whatever they measure."""
+        cache: list[tuple[str, ParamType, Value]] = [
+            ("cpu.cache.monitor.count", ParamType.UINT, 1),
+            ("cpu.cache.monitor.0.name", ParamType.STRING, "vcpus_0-1"),
+            ("cpu.cache.monitor.0.bank.0.bytes", ParamType.ULLONG, 3),
+            ("cpu.energy.monitor.0.name", ParamType.STRING, "vcpus_0-1"),
+        ]
+        memory: list[tuple[str, ParamType, Value]] = []
+        for number in range(2):
+            memory += [
+                (f"memory.bandwidth.monitor.{number}.name", ParamType.STRING, "vcpus_0-1"),
+                (f"memory.bandwidth.monitor.{number}.node.0.bytes.total", ParamType.ULLONG, number),
+            ]
+        for params in (memory, cache + memory, memory + cache):
+            assert value_lines(
+                prometheus.encode(of(*params)), "domstats_memory_bandwidth_monitor_node_total_bytes_total"
+            ) == [
+                '{domain="vm",monitor="vcpus_0-1",node="0"} 0',
+                '{domain="vm",monitor="vcpus_0-1",number="1",node="0"} 1',
+            ]
+        assert value_lines(prometheus.encode(of(*memory, *cache)), "domstats_cpu_cache_monitor_bank_bytes") == [
+            '{domain="vm",monitor="vcpus_0-1",bank="0"} 3',
+        ]
+
     def test_of_a_duplicate_key_the_last_counts(self) -> None:
         text = prometheus.encode(of(("cpu.time", ParamType.ULLONG, 10**9), ("cpu.time", ParamType.ULLONG, 2 * 10**9)))
         assert value_lines(text, "domstats_cpu_time_seconds_total") == ['{domain="vm"} 2']
+
+
+class TestDomainsThatAreOff:
+    """libvirt 9.0 without cgroups gives the processor time of libvirtd for them."""
+
+    METRICS = (
+        "domstats_cpu_time_seconds_total",
+        "domstats_cpu_user_seconds_total",
+        "domstats_cpu_system_seconds_total",
+    )
+
+    @pytest.mark.parametrize("form", FORMATS)
+    def test_they_have_no_processor_time(self, form: str) -> None:
+        snapshot = ReplyDecoder().decode(capture(POLL1))
+        off = {record.domain.name for record in snapshot if record.domain.id is None}
+        assert len(off) == 6
+        assert all("cpu.time" in record for record in snapshot if record.domain.name in off)
+        series = read(encode(form, snapshot, Options()))
+        every = {record.domain.name for record in snapshot}
+        for metric in self.METRICS:
+            assert {dict(labels)["domain"] for name, labels in series if name == metric} == every - off
+        for metric in ("domstats_domain_state", "domstats_domain_state_info", "domstats_balloon_maximum_bytes"):
+            assert {dict(labels)["domain"] for name, labels in series if name == metric} == every
+
+    @pytest.mark.parametrize("form", FORMATS)
+    def test_one_that_has_the_keys_of_one_that_runs(self, form: str) -> None:
+        params = [
+            TypedParameter("state.state", ParamType.INT, 5),
+            TypedParameter("cpu.time", ParamType.ULLONG, 10**9),
+            TypedParameter("cpu.haltpoll.success.time", ParamType.ULLONG, 10**9),
+        ]
+        domains = [
+            Domain(f"vm{number}", UUID[:-1] + str(number), None if number % 2 else number) for number in range(4)
+        ]
+        text = encode(form, Snapshot.of_params((domain, params) for domain in domains), Options())
+        assert value_lines(text, "domstats_cpu_time_seconds_total") == ['{domain="vm0"} 1', '{domain="vm2"} 1']
+        assert len(value_lines(text, "domstats_cpu_haltpoll_success_time_seconds_total")) == 4
+        assert len(value_lines(text, "domstats_domain_state")) == 4
+        only_off = encode(form, Snapshot.of_params([(domains[1], params)]), Options())
+        assert b"domstats_cpu_time" not in only_off
 
 
 class TestWords:

@@ -5,7 +5,8 @@ nothing, and its columns are the same whatever the guests are. `age` and `sample
 in, and a domain without values has one line, with no key. With `options.table` it is that table: a line a row and a
 column a key, after what `frame` says of each row.
 
-- Missing is empty; an empty text is `""`.
+- Missing is empty; an empty text is `""`. Where there is but one column, missing is `""`, too: readers skip a line that
+  is empty.
 - Integers are exact, doubles as Python writes them (`nan`, `inf`), booleans `true` and `false`.
 - `age` is in seconds, `sampled` a time in UTC as ISO 8601 has it.
 - In names, keys and texts, what a terminal would obey and bytes that are not UTF-8 appear as `\xNN`, so that a row is
@@ -54,7 +55,7 @@ def encode(snapshot: Snapshot, options: Options = NO_OPTIONS) -> bytes:
     wanted = frame.chosen(known, options, what)
     if options.sort or options.top is not None:
         parts = _arranged(parts, known, options, what)
-    writers = _writers(snapshot.layout)
+    writers = _writers(snapshot.layout, '""' if len(wanted) == 1 else "")
     lines = [",".join(_written([known[place] for place in wanted], writers))]
     for part in parts:
         lines += map(",".join, zip(*(_written(part[place], writers) for place in wanted), strict=True))
@@ -140,15 +141,15 @@ def _written(values: Sequence[Cell], writers: _Writers) -> list[str]:
     return [writers[type(value)](value) for value in values]
 
 
-def _writers(layout: Layout) -> _Writers:
-    """What writes the values of each of Python's types."""
+def _writers(layout: Layout, missing: str) -> _Writers:
+    """What writes the values of each of Python's types; `missing` is written where there is none."""
     return {
         int: int.__repr__,
         float: float.__repr__,
         bool: ("false", "true").__getitem__,
         str: _Texts.of(layout).__getitem__,
         datetime: cache(partial(datetime.isoformat, timespec="microseconds")),
-        NoneType: lambda _none: "",
+        NoneType: lambda _none: missing,
     }
 
 

@@ -265,7 +265,7 @@ def _make_shape_text(shape: Shape, large: npt.NDArray[np.bool_], style: Style) -
         if isinstance(piece, bytes):
             chunks[-1] += piece
         elif shape.types[piece.slot] == ParamType.STRING:
-            strings.append(shape.string_slots.index(piece.slot))
+            strings.append(shape.string_places[piece.slot])
             done += len(chunks[-1])
             chunks.append(bytearray())
         else:

@@ -31,7 +31,8 @@ class Shape:
     """The ordered keys and types of a record. Equal shapes are the same object; a host of 1,024 guests had 11."""
 
     __slots__ = (
-        "__weakref__", "columns", "derived", "entries", "groups", "keys", "overlaid", "slots", "string_slots", "types",
+        "__weakref__", "columns", "derived", "entries", "groups", "keys", "overlaid", "slots", "string_places",
+        "string_slots", "types",
     )  # fmt: skip
 
     keys: tuple[str, ...]
@@ -49,6 +50,8 @@ class Shape:
     """Index into model.sampling.COLUMN_NAMES a slot: where its time and source stand."""
     string_slots: tuple[int, ...]
     """Slots that hold strings, ascending."""
+    string_places: dict[int, int]
+    """Where among the strings of a record that of each such slot is."""
     derived: dict[Any, Any]
     """What other modules have worked out from this shape and wish to keep as long as it lives."""
 
@@ -67,6 +70,7 @@ class Shape:
                 pairs = zip(shape.groups, shape.overlaid, strict=True)
                 shape.columns = bytes(group + OVERLAID * other for group, other in pairs)
             shape.string_slots = tuple(slot for slot, kind in enumerate(types) if kind == ParamType.STRING)
+            shape.string_places = {slot: place for place, slot in enumerate(shape.string_slots)}
             shape.derived = {}
             _shapes[identity] = shape
         return shape

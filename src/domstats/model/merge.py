@@ -232,8 +232,7 @@ def _make_recipe(parts: Sequence[_Piece]) -> _Recipe:
 def _recipe(shape: Shape, sources: Sequence[tuple[int, int]], parts: Sequence[_Piece]) -> _Recipe:
     """`sources`: part and slot of each of the shape's slots."""
     strings = [
-        (part, parts[part][0].shape.string_slots.index(slot))
-        for part, slot in map(sources.__getitem__, shape.string_slots)
+        (part, parts[part][0].shape.string_places[slot]) for part, slot in map(sources.__getitem__, shape.string_slots)
     ]
     return _Recipe(
         shape,

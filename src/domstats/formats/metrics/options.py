@@ -87,7 +87,8 @@ class MetricsOptions:
     labels: tuple[MetadataLabel, ...] = ()
     """More labels of domstats_domain_info."""
     max_age: float | None = None
-    """Values of groups that are older, in seconds, are left out: repeated, a counter would seem to stand still."""
+    """Values of groups that are older, in seconds, or from before the clock was set back are left out: repeated, a
+    counter would seem to stand still."""
     max_series: int | None = None
     """The most series there may be of values. Whole families are dropped for it, those listed last first."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fragments:
-    """The fragments of the records of one shape, a row a record."""
+    """The fragments of the records of one plan, a row a record."""
 
     plan: Plan
     positions: Positions
@@ -140,21 +141,23 @@ def _fragments(
 ) -> list[_Fragments]:
     texts_options = replace(options, domains=(), max_series=None)
     labels = domain_labels([record.domain for record in layout.records])
+    on = np.array([record.domain.id is not None for record in layout.records], np.bool_)
+    wanted = np.ones_like(on) if chosen is None else chosen
     parts = []
-    for shape, positions in layout.by_shape():
-        wanted = positions if chosen is None else positions[chosen[positions]]
-        if not len(wanted):
+    for (shape, positions), active in product(layout.by_shape(), (True, False)):
+        positions = positions[(wanted & (on == active))[positions]]
+        if not len(positions):
             continue
-        plan = plan_of(shape, texts_options, open_metrics=dialect.open_metrics)
+        plan = plan_of(shape, texts_options, active=active, open_metrics=dialect.open_metrics)
         texts = [
             record_text(layout.records[at], labels[at], plan, texts_options, open_metrics=dialect.open_metrics)
-            for at in wanted.tolist()
+            for at in positions.tolist()
         ]
         sizes = np.stack([text.lengths for text in texts])
         lines = plan.lengths + sizes[:, :1] + sizes[:, 1:][:, plan.entities]
         ends = np.concatenate((np.zeros((len(texts), 1), np.int64), np.cumsum(lines, axis=1)), axis=1)
         lengths = np.diff(ends[:, plan.cuts], axis=1)
-        parts.append(_Fragments(plan, wanted, [text.fragments for text in texts], ends, lengths))
+        parts.append(_Fragments(plan, positions, [text.fragments for text in texts], ends, lengths))
     return parts
 
 

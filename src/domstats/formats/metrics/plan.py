@@ -1,7 +1,7 @@
-"""The lines of a record: what is fixed for a shape, and the text of one domain.
+"""The lines of a record: what is fixed for a shape and domains that are on, or off; and the text of one domain.
 
 A line is `name{domain="` of the family, the domain's label, the labels of its device, and the rest with a place for the
-number. Only the two in the middle differ between the domains of a shape.
+number. Only the two in the middle differ between such domains.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ _INTEGERS = (ParamType.INT, ParamType.UINT, ParamType.LLONG, ParamType.ULLONG)
 _AGE = Writing(ParamType.ULLONG, decimals=6, may_be_unknown=True)
 _FLAG = Writing(ParamType.ULLONG)
 _STATES = ("state.state", "state.reason")
+_OF_THE_RUNNING = ("cpu.time", "cpu.user", "cpu.system")
+"""What means nothing of a domain that is off: libvirt 9.0 without cgroups gives its own processor time for it."""
 
 INFO = Family((0, 0, ""), f"{PREFIX}domain", FamilyType.INFO, "", ALWAYS, "Who the domain is.")
 STATUS = Family(
@@ -90,7 +92,7 @@ class _Words:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The lines of a shape, by family."""
+    """The lines of a shape and of domains that are on, or of such that are off, by family."""
 
     families: tuple[Family, ...]
     """One a fragment: lines of one family of a record whose values were sampled together."""
@@ -104,8 +106,8 @@ class Plan:
     """Bytes of each line without what differs."""
     entities: Positions
     """Which of the label texts each line has."""
-    devices: tuple[tuple[str, str, int], ...]
-    """Of each device the label, its number as text, and which of the strings is its name (-1 for none)."""
+    devices: tuple[tuple[str, str, str, int], ...]
+    """Of each device the label, its key before the number, that as text, and which string is its name (-1: none)."""
     words: tuple[_Words, ...]
     places: dict[Writing | None, tuple[Positions, Positions, Positions, Positions]]
     """By way of writing (None for words): slot, line, fragment, and bytes after the end, of each place."""
@@ -123,12 +125,13 @@ class RecordText:
     """Bytes of its label, then of each of its label texts."""
 
 
-def plan_of(shape: Shape, options: MetricsOptions, *, open_metrics: bool) -> Plan:
-    """The lines of records of this shape; kept for the last options."""
-    name = ("metrics", open_metrics)
+def plan_of(shape: Shape, options: MetricsOptions, *, active: bool, open_metrics: bool) -> Plan:
+    """The lines of records of this shape whose domains are on, or are not; kept for the last options."""
+    name = ("metrics", open_metrics, active)
     kept: tuple[MetricsOptions, Plan] | None = shape.derived.get(name)
     if kept is None or kept[0] != options:
-        kept = shape.derived[name] = (options, _Planner(shape, options, open_metrics=open_metrics).plan())
+        plan = _Planner(shape, options, active=active, open_metrics=open_metrics).plan()
+        kept = shape.derived[name] = (options, plan)
     return kept[1]
 
 
@@ -150,13 +153,15 @@ def record_text(
 
 def _label_texts(record: RecordLayout, plan: Plan, options: MetricsOptions) -> list[str]:
     """For each of a plan's entities its labels."""
-    by_label: dict[str, list[tuple[str, str]]] = {}
-    for name, number, string in plan.devices:
-        by_label.setdefault(name, []).append((escaped(record.strings[string]) if string >= 0 else "", number))
-    names = {name: iter(unique_names(each)) for name, each in by_label.items()}
+    # Monitors of all kinds have one label and often one name, but no series in common: what a record has of one kind
+    # changes no labels of another.
+    by_prefix: dict[str, list[tuple[str, str]]] = {}
+    for _, prefix, number, string in plan.devices:
+        by_prefix.setdefault(prefix, []).append((escaped(record.strings[string]) if string >= 0 else "", number))
+    names = {prefix: iter(unique_names(each)) for prefix, each in by_prefix.items()}
     texts = ["", _info(record, options)]
-    for name, _, _ in plan.devices:
-        value, again = next(names[name])
+    for name, prefix, _, _ in plan.devices:
+        value, again = next(names[prefix])
         texts.append(f',{name}="{value}"' + (f',{_AGAIN.get(name, "number")}="{again}"' if again else ""))
     return texts + [texts[each.device] + label(each.name, record.strings[each.string]) for each in plan.words]
 
@@ -179,8 +184,8 @@ def _info(record: RecordLayout, options: MetricsOptions) -> str:
 class _Planner:
     """Makes the plan of one shape."""
 
-    def __init__(self, shape: Shape, options: MetricsOptions, *, open_metrics: bool) -> None:
-        self._shape, self._options, self._open_metrics = shape, options, open_metrics
+    def __init__(self, shape: Shape, options: MetricsOptions, *, active: bool, open_metrics: bool) -> None:
+        self._shape, self._options, self._active, self._open_metrics = shape, options, active, open_metrics
         self._fields = Globs(options.fields)
         self._lines: list[_Line] = []
         self._devices: dict[str, int] = {}
@@ -216,6 +221,8 @@ class _Planner:
         if options.groups and not options.groups >> self._shape.groups[self._shape.slots[key]] & 1:
             return False
         if is_hypervisors(field.pattern) and not options.hypervisor:
+            return False
+        if key in _OF_THE_RUNNING and not self._active:
             return False
         return not options.fields or self._fields.fit(field.pattern)
 
@@ -261,7 +268,7 @@ class _Planner:
         if family is None:
             return
         device, name = self._devices.get(metric.entity, 0), field.pattern.rpartition(".")[2]
-        self._words.append(_Words(device, name, self._shape.string_slots.index(slot)))
+        self._words.append(_Words(device, name, self._shape.string_places[slot]))
         self._lines.append(_Line(family, -len(self._words), "} 1\n"))
 
     def _made(self) -> Plan:
@@ -290,10 +297,11 @@ class _Planner:
             {writing: _columns(found) for writing, found in places.items()},
         )
 
-    def _device(self, entity: str) -> tuple[str, str, int]:
+    def _device(self, entity: str) -> tuple[str, str, str, int]:
         slot, kind = self._shape.entries.get(f"{entity}.name", (-1, 0))
-        string = self._shape.string_slots.index(slot) if kind == ParamType.STRING else -1
-        return entity_label(entity), entity.rpartition(".")[2], string
+        string = self._shape.string_places[slot] if kind == ParamType.STRING else -1
+        prefix, _, number = entity.rpartition(".")
+        return entity_label(entity), prefix, number, string
 
 
 def _columns(places: Sequence[tuple[int, int, int, int]]) -> tuple[Positions, Positions, Positions, Positions]:

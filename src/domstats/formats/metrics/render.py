@@ -87,11 +87,13 @@ def _extras(snapshot: Snapshot) -> Values:
     """What is written of each record beside its values; see plan.EXTRAS."""
     extras = np.empty((len(snapshot), EXTRAS), np.uint64)
     extras[:, : len(Status)] = snapshot.sampling.status[:, np.newaxis] == np.arange(len(Status))
-    ages = snapshot.time - snapshot.sampling.times
-    known = _present(snapshot.layout) & ~np.isnan(ages)
+    ages, present = snapshot.time - snapshot.sampling.times, _present(snapshot.layout)
+    known = present & ~np.isnan(ages)
     oldest = np.where(known, ages, 0.0).max(axis=1, initial=0.0)
     microseconds = np.rint(np.clip(oldest, 0.0, _AGE_MAX) * _MICROSECONDS).astype(np.uint64)
-    extras[:, AGE] = np.where(known.any(axis=1), microseconds, np.uint64(UNKNOWN_NUMBER))
+    # What was sampled before the clock was set back is older than the rest, nobody knows by how much.
+    ahead = (present & snapshot.sampling.ahead(snapshot.time)).any(axis=1)
+    extras[:, AGE] = np.where(known.any(axis=1) & ~ahead, microseconds, np.uint64(UNKNOWN_NUMBER))
     return extras.ravel()
 
 
@@ -113,7 +115,7 @@ def _write_words(text: bytearray, places: Places, snapshot: Snapshot) -> None:
 
 def _leave_out_old(text: bytearray, page: Page, snapshot: Snapshot, seconds: float) -> None:
     """The lines of groups that are older than so many seconds, or of no known age, go."""
-    old = ~(snapshot.time - snapshot.sampling.times <= seconds)
+    old = ~(snapshot.time - snapshot.sampling.times <= seconds) | snapshot.sampling.ahead(snapshot.time)
     if not old.any():
         return
     gone = (page.columns != ALWAYS) & old[page.records, page.columns]

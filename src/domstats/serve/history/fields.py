@@ -267,4 +267,4 @@ def _device_name(record: RecordLayout, prefix: str, number: int) -> str | None:
     slot = shape.slots.get(f"{prefix}.{number}.name")
     if slot is None or shape.types[slot] != ParamType.STRING:
         return None
-    return record.strings[shape.string_slots.index(slot)]
+    return record.strings[shape.string_places[slot]]
