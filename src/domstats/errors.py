@@ -20,6 +20,7 @@ DomstatsError
 ├── ConnectionLost           the peer went away in the middle
 ├── DeadlineExceeded         (also a TimeoutError)
 ├── Overloaded               a server has more to do than it takes on
+├── OutOfFiles               this process may open no more files
 ├── ProtocolError            the peer's: bytes that are not what the protocol says
 │   ├── Truncated            fewer bytes than they announce
 │   ├── LimitExceeded        a length or count over its limit
@@ -223,6 +224,17 @@ class DeadlineExceeded(DomstatsError, TimeoutError):
 
 class Overloaded(DomstatsError):
     """A server of ours has more to do than it takes on: ask again later."""
+
+
+class OutOfFiles(DomstatsError):
+    """This process, or the whole system, may open no more files. `what` is what was to be opened."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"too many open files: {self.what} cannot be opened; raise the limit (ulimit -n, or LimitNOFILE=)"
 
 
 class ProtocolError(DomstatsError):

@@ -6,6 +6,7 @@ a look at who is there takes 2 ms.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +18,17 @@ STOPPED = (b"T", b"t")
 """States of a process that is stopped, by a signal or a debugger (proc(5))."""
 STAT_BYTES = 1024
 """More than the 52 numbers of /proc/PID/stat and a name take."""
-START_TIME = 19
-"""Which of `stat_fields` is the time the process or thread began."""
-_STARTING_UP = 60.0
-"""Seconds in which a process may still become a guest: libvirt's child becomes QEMU only after it has been set up."""
+PARENT, START_TIME = 1, 19
+"""Which of `stat_fields` are the number of the process's parent, and the time the process or thread began."""
+STARTING_UP = 60
+"""Seconds in which a process often becomes a guest (libvirt's child becomes QEMU only after it has been set up), and in
+which a guest's threads get their names."""
+TICKS = os.sysconf("SC_CLK_TCK")
+"""In a second."""
+FULL = (errno.EMFILE, errno.ENFILE)
+"""What an error is where this process, or the whole system, may open no more files."""
+_SHARE = 64
+"""Of so many processes that are no guests one is looked at again each time: 8 us."""
 
 
 def stat_fields(text: bytes) -> list[bytes]:
@@ -36,34 +44,51 @@ class GuestProcess:
     started: bytes
     """Start time in clock ticks since the boot; another process with the same number has another."""
     command: CommandLine
+    line: int = 0
+    """A hash of the whole command line."""
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """What the older of two processes has less of."""
+        return int(self.started), self.number
 
 
 class Processes:
     """Knows the guests' processes by number, so that a look costs one small read each.
 
-    Other processes are looked at until they are a minute old: one that ends between two looks, whose number a guest
-    then has, hides it.
+    Other processes are looked at each time until they are a minute old, later once in 64 looks.
     """
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = str(proc)
-        self._others: set[str] = set()
+        self._others: dict[str, tuple[bytes, bytes]] = {}
+        """What are no guests: by number, the name and the start time they had."""
+        self._again: list[str] = []
+        """Those of the others that are still to be looked at again in this turn."""
         self._guests: dict[str, GuestProcess] = {}
         """By number."""
-        self._by_uuid: dict[str, str] = {}
-        """The number of the guest with that UUID; of several, the last that was found."""
+        self._by_uuid: dict[str, set[str]] = {}
+        """The numbers of the guests with that UUID: any user can start a process with the UUID of another's guest."""
 
     def look(self) -> tuple[list[GuestProcess], bool]:
-        """Those that are there, in the order they were found, and whether the processes can be listed at all."""
-        numbers = self._numbers()
-        if numbers is None:
+        """Those that are there, in the order they were found, and whether the processes can be listed at all.
+
+        While this process may open no more files they are those that were there before.
+        """
+        try:
+            numbers = {name for name in os.listdir(self._proc) if name.isdigit()}  # noqa: PTH208  four times as fast
+        except OSError as error:
+            if error.errno in FULL:
+                return list(self._guests.values()), True
             self._guests.clear()
             self._by_uuid.clear()
             return [], False
-        self._others &= numbers
+        for number in self._others.keys() - numbers:
+            del self._others[number]
         for number in self._guests.keys() - numbers:
             self._forget(number)
-        self._find(numbers - self._others - self._guests.keys())
+        self._look_again()
+        self._find(numbers - self._others.keys() - self._guests.keys())
         return list(self._guests.values()), True
 
     def forget(self, process: GuestProcess) -> None:
@@ -80,59 +105,87 @@ class Processes:
         """Which of these guests are stopped, of those whose processes the last look at all of them has found."""
         found: set[str] = set()
         for uuid in uuids:
-            number = self._by_uuid.get(uuid, "")
-            stat = self._stat(number) if number else None
-            if stat is None:
-                continue
-            state, started = stat
-            if started != self._guests[number].started:
-                self._forget(number)
-            elif state in STOPPED:
+            if self._is_stopped(uuid):
                 found.add(uuid)
         return found
 
+    def _is_stopped(self, uuid: str) -> bool:
+        """Whether the oldest process with that UUID is."""
+        while numbers := self._by_uuid.get(uuid):
+            number = next(iter(numbers)) if len(numbers) == 1 else min(numbers, key=lambda each: self._guests[each].age)
+            _, fields = self._stat(number)
+            if not fields:
+                return False
+            if fields[START_TIME] == self._guests[number].started:
+                return fields[0] in STOPPED
+            self._forget(number)
+        return False
+
+    def _look_again(self) -> None:
+        """Forget those of a share of the others that have become something else: after hours a shell may become QEMU.
+
+        That shows in their names: reading a command line waits for whoever has locked the process's memory.
+        """
+        if not self._again:
+            self._again = list(self._others)
+        share = 1 + len(self._others) // _SHARE
+        for number in self._again[-share:]:
+            if number in self._others and self._stat(number)[0] != self._others[number]:
+                del self._others[number]
+        del self._again[-share:]
+
     def _find(self, numbers: set[str]) -> None:
         """See which of these are guests, the oldest first."""
-        found: list[tuple[int, int, GuestProcess]] = []
-        old = self._old_before() if numbers else 0
+        if not numbers:
+            return
+        others: dict[str, tuple[bytes, bytes]] = {}
+        found: dict[str, tuple[GuestProcess, str, tuple[bytes, bytes]]] = {}
         for number in numbers:
-            stat = self._stat(number)
-            if stat is None:
+            known, fields = self._stat(number)
+            text = self._read(f"{number}/cmdline", os.sysconf("SC_ARG_MAX")) if fields else None
+            if text is None:  # it has ended
                 continue
-            started = int(stat[1])
-            command = parse(self._read(f"{number}/cmdline", os.sysconf("SC_ARG_MAX")))
-            if command is not None:
-                found.append((started, int(number), GuestProcess(int(number), stat[1], command)))
-            elif started < old:
-                self._others.add(number)
-        for _, _, guest in sorted(found, key=lambda each: each[:2]):
-            self._guests[str(guest.number)] = guest
+            command = parse(text)
+            if command is None:
+                others[number] = known
+            else:
+                guest = GuestProcess(int(number), known[1], command, hash(text))
+                found[number] = guest, fields[PARENT].decode(), known
+        guests = self._guests | {number: each[0] for number, each in found.items()}
+        for guest, parent, known in sorted(found.values(), key=lambda each: each[0].age):
+            number = str(guest.number)
+            if parent in guests and guests[parent].line == guest.line:
+                # QEMU's `-run-with async-teardown=on` has such a child, which only outlives it.
+                others[number] = known
+                continue
+            self._guests[number] = guest
             if guest.command.uuid:
-                self._by_uuid[guest.command.uuid] = str(guest.number)
+                self._by_uuid.setdefault(guest.command.uuid, set()).add(number)
+        old = self.old_before()
+        self._others |= {number: known for number, known in others.items() if int(known[1]) < old}
 
     def _forget(self, number: str) -> None:
         uuid = self._guests.pop(number).command.uuid
-        if self._by_uuid.get(uuid) == number:
-            del self._by_uuid[uuid]
+        if uuid:
+            self._by_uuid[uuid].discard(number)
+            if not self._by_uuid[uuid]:
+                del self._by_uuid[uuid]
 
-    def _numbers(self) -> set[str] | None:
-        try:
-            return {name for name in os.listdir(self._proc) if name.isdigit()}  # noqa: PTH208  four times as fast
-        except OSError:
-            return None
+    def old_before(self) -> int:
+        """The start time, in clock ticks, before which a process has been there for longer than `STARTING_UP`."""
+        seconds = (self._read("uptime", STAT_BYTES) or b"").partition(b".")[0]
+        return (int(seconds) - STARTING_UP) * TICKS if seconds.isdigit() else 0
 
-    def _old_before(self) -> int:
-        """The start time, in clock ticks, before which a process is too old to become a guest."""
-        seconds = self._read("uptime", STAT_BYTES).partition(b".")[0]
-        return int((int(seconds) - _STARTING_UP) * os.sysconf("SC_CLK_TCK")) if seconds.isdigit() else 0
+    def _stat(self, number: str) -> tuple[tuple[bytes, bytes], list[bytes]]:
+        """Name and start time, and `stat_fields`; nothing where it has ended."""
+        text = self._read(f"{number}/stat", STAT_BYTES) or b""
+        fields = stat_fields(text)
+        if len(fields) <= START_TIME or not fields[START_TIME].isdigit():
+            return (b"", b""), []
+        return (text[: text.rfind(b")")], fields[START_TIME]), fields
 
-    def _stat(self, number: str) -> tuple[bytes, bytes] | None:
-        """State and start time."""
-        fields = stat_fields(self._read(f"{number}/stat", STAT_BYTES))
-        return (fields[0], fields[START_TIME]) if len(fields) > START_TIME and fields[START_TIME].isdigit() else None
-
-    def _read(self, path: str, size: int) -> bytes:
-        """The beginning of a file in /proc; nothing if its process has ended."""
+    def _read(self, path: str, size: int) -> bytes | None:
+        """The beginning of a file in /proc; None if its process has ended, or it cannot be opened."""
         try:
             file = os.open(f"{self._proc}/{path}", os.O_RDONLY)
             try:
@@ -140,4 +193,4 @@ class Processes:
             finally:
                 os.close(file)
         except OSError:
-            return b""
+            return None

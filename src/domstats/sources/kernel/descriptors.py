@@ -11,6 +11,9 @@ import os
 import resource
 from collections.abc import Sequence
 
+from domstats.errors import OutOfFiles
+from domstats.sources.processes import FULL
+
 RESERVE = 256
 """Descriptors left to everything else in this process."""
 BUDGET_MAX = 1 << 18
@@ -34,6 +37,10 @@ class Descriptors:
     def give(self, count: int) -> None:
         """So many are no longer held."""
         self.held -= count
+
+    def lower(self) -> None:
+        """The limit of open files has been reached by whatever else this process does: leave it more from now on."""
+        self.budget = max(0, self.held - RESERVE)
 
 
 def make_room(wanted: int | None) -> int:
@@ -68,7 +75,10 @@ class Files:
         return self._kept is not None
 
     def choose(self, directory: int, paths: Sequence[str]) -> None:
-        """These files from now on: absolute paths, or below `directory`. Raises OSError for one that is not there."""
+        """These files from now on: absolute paths, or below `directory`.
+
+        Raises OSError for one that is not there, OutOfFiles.
+        """
         self.close()
         self._paths = tuple(paths)
         count = len(self._paths) + 1
@@ -76,7 +86,7 @@ class Files:
             return
         try:
             self._kept = _open_all(directory, (*self._paths, "."))
-        except OSError:
+        except (OSError, OutOfFiles):
             self._descriptors.give(count)
             raise
 
@@ -86,7 +96,7 @@ class Files:
         return None if self._kept is None else self._kept[-1]
 
     def open(self) -> list[int]:
-        """Their descriptors, until `release`. Raises OSError if one cannot be opened."""
+        """Their descriptors, until `release`. Raises OSError if one cannot be opened, OutOfFiles."""
         if self._kept is not None:
             return self._kept
         directory = open_directory(self._folder)
@@ -111,25 +121,56 @@ class Files:
 
 
 def open_directory(path: str) -> int:
-    """A descriptor of a directory, for paths below it. Raises OSError."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    """A descriptor of a directory, for paths below it. Raises OSError, OutOfFiles."""
+    return open_below(None, path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def open_below(directory: int | None, path: str, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a file below a directory. Raises OSError, OutOfFiles."""
+    try:
+        return os.open(path, flags, dir_fd=directory)
+    except OSError as error:
+        raise _fault(error, path) from None
 
 
 def read_below(directory: int, path: str, size: int) -> bytes:
-    """The beginning of a file below a directory. Raises OSError."""
-    file = os.open(path, os.O_RDONLY, dir_fd=directory)
+    """The beginning of a file below a directory. Raises OSError, OutOfFiles."""
+    file = open_below(directory, path)
     try:
         return os.read(file, size)
     finally:
         os.close(file)
 
 
+def numbers_below(directory: int, path: str) -> tuple[int, list[int]]:
+    """A descriptor of a folder below a directory, and the names in it that are numbers. Raises OSError, OutOfFiles."""
+    folder = open_below(directory, path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return folder, [int(name) for name in os.listdir(folder) if name.isdigit()]  # noqa: PTH208  it is a descriptor
+    except OSError as error:
+        os.close(folder)
+        raise _fault(error, path) from None
+
+
+def pidfd_of(process: int) -> int:
+    """A descriptor of a process. Raises OSError, OutOfFiles."""
+    try:
+        return os.pidfd_open(process)
+    except OSError as error:
+        raise _fault(error, f"process {process}") from None
+
+
+def _fault(error: OSError, path: str) -> OSError | OutOfFiles:
+    """It is no OSError where that says nothing of the file: a guest whose file is not there has ended."""
+    return OutOfFiles(path) if error.errno in FULL else error
+
+
 def _open_all(directory: int, paths: Sequence[str]) -> list[int]:
     files: list[int] = []
     try:
         for path in paths:
-            files.append(os.open(path, os.O_RDONLY, dir_fd=directory))  # noqa: PERF401  those opened are closed again
-    except OSError:
+            files.append(open_below(directory, path))  # noqa: PERF401  those opened are closed again
+    except (OSError, OutOfFiles):
         for file in files:
             os.close(file)
         raise

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from domstats.sources.kernel.descriptors import open_below
+
 Counters = tuple[int, int, int, int, int, int, int, int]
 """Bytes, packets, errors and drops received, then the same sent; from the host's side."""
 NOWHERE = "?"
@@ -25,7 +27,7 @@ def namespace(directory: int) -> str:
 
 
 def counters(directory: int) -> dict[str, Counters]:
-    """The counters of all devices in the namespace of the process with this directory. Raises OSError."""
+    """The counters of all devices in the namespace of the process with this directory. Raises OSError, OutOfFiles."""
     found: dict[str, Counters] = {}
     for line in _read(directory, "net/dev").split("\n")[2:]:
         name, _, rest = line.partition(":")
@@ -38,9 +40,17 @@ def counters(directory: int) -> dict[str, Counters]:
 
 
 def numbers(directory: int) -> dict[int, str]:
-    """The names of the devices that are up there, by number, as far as their multicast groups show them."""
+    """The names of the devices that are up there, by number, as far as their multicast groups show them.
+
+    None where the kernel has no multicast. Raises OSError, OutOfFiles.
+    """
     found: dict[int, str] = {}
-    for line in _read(directory, "net/igmp").split("\n")[1:]:
+    try:
+        text = _read(directory, "net/igmp")
+    except FileNotFoundError:
+        os.stat("net/dev", dir_fd=directory)  # this is not there either if the process has ended
+        return found
+    for line in text.split("\n")[1:]:
         number, _, rest = line.partition("\t")
         if number.isdigit():
             found[int(number)] = rest.partition(" ")[0].partition(":")[0].strip()
@@ -49,7 +59,7 @@ def numbers(directory: int) -> dict[int, str]:
 
 def _read(directory: int, path: str) -> str:
     """A whole file; the kernel gives it in pieces that each end with a line."""
-    file = os.open(path, os.O_RDONLY, dir_fd=directory)
+    file = open_below(directory, path)
     try:
         pieces: list[bytes] = []
         while piece := os.read(file, _BLOCK):

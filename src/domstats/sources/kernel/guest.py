@@ -9,7 +9,7 @@ from pathlib import Path
 from domstats.model.domain import Domain
 from domstats.sources.kernel import rights
 from domstats.sources.kernel.cgroups import Accounting, accounting
-from domstats.sources.kernel.descriptors import Descriptors, Files, open_directory, read_below
+from domstats.sources.kernel.descriptors import Descriptors, Files, open_below, open_directory, read_below
 from domstats.sources.kernel.devices import NOWHERE, Counters, namespace
 from domstats.sources.kernel.figures import (
     KIB_A_PAGE,
@@ -47,7 +47,7 @@ class Changed(Exception):
 
 
 class Guest:
-    """A guest's process. Raises Ended from everything once it has ended."""
+    """A guest's process. Raises Ended from everything once it has ended, OutOfFiles where no file may be opened."""
 
     def __init__(self, process: GuestProcess, domain: Domain, proc: Path, sys: Path, descriptors: Descriptors) -> None:
         self.process, self.domain = process, domain
@@ -55,6 +55,10 @@ class Guest:
         """Its network devices; None where they may not be known."""
         self.namespace = NOWHERE
         """Its network namespace."""
+        self.polls = self.device_polls = 0
+        """How often it has been polled, and how often for its network devices; whoever polls it counts."""
+        self.young_until = 0.0
+        """Until when (monotonic seconds) its threads may not have their names yet."""
         self._folder, self._sys = f"{proc}/{process.number}", sys
         self._files = Files(self._folder, descriptors)
         self._threads = Threads()
@@ -67,6 +71,8 @@ class Guest:
         """Whether the kernel writes how long its threads wait."""
         self._plans: dict[tuple[int, frozenset[str]], Plan] = {}
         self._open_files: int | None = None
+        self._nameless = False
+        """Whether one of its network devices has no name yet."""
         self._denied = False
         """Whether its descriptors may not be looked at."""
         self._unread_cgroup = False
@@ -78,6 +84,16 @@ class Guest:
         """Hold nothing; safe to call twice."""
         self._files.close()
         self._kvm.close()
+
+    def let_go(self) -> None:
+        """Hold nothing for now: its files are opened for each poll, until there is room for them at a look."""
+        self.close()
+        self._plans.clear()
+
+    def become(self, domain: Domain) -> None:
+        """Be that domain from now on."""
+        self.domain = domain
+        self._plans.clear()
 
     @property
     def vcpus(self) -> int:
@@ -113,36 +129,55 @@ class Guest:
             raise Ended
 
     def look_at_threads(self) -> None:
-        """Find its vCPUs and its cgroup, and open what is read of them."""
+        """Find its vCPUs and its cgroup, and open what is read of them. Raises OSError."""
         self.in_its_directory(self._look_at_threads)
 
+    def look_at_names(self) -> None:
+        """Find those of its vCPUs whose threads had no name yet. Raises OSError."""
+        if self.process.command.vcpus_maximum == self.vcpus:
+            return
+        late = False
+
+        def look(directory: int) -> None:
+            nonlocal late
+            late = self._threads.late(directory)
+
+        self.in_its_directory(look)
+        if late:
+            self.look_at_threads()
+
     def _look_at_threads(self, directory: int) -> None:
-        before = self._vcpus, self._accounting
+        before = self._vcpus, self._accounting, self._waits
         self._count = stat_fields(read_below(directory, "stat", STAT_BYTES))[THREADS]
         self._vcpus = self._threads.look(directory)
         self._accounting = accounting(read_below(directory, "cgroup", _CGROUP_BYTES), self._sys)
         if self._kvm.look(directory, self._vcpus):
             self._plans.clear()
-        if self._files.kept and before == (self._vcpus, self._accounting):
-            return
         self._waits = any(
             wait_sum(_read_or_nothing(directory, f"task/{thread}/sched", _SCHED_BYTES)) is not None
             for thread in list(self._vcpus.values())[:1]
         )
+        if self._files.kept and before == (self._vcpus, self._accounting, self._waits):
+            return
         self._plans.clear()
+        # The directory may be the one that was held with the files of before.
+        own = open_below(directory, ".", os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self._choose(directory)
-        except PermissionError:
-            self._accounting, self._unread_cgroup = None, True
-            self._choose(directory)
-
-    def _choose(self, directory: int) -> None:
-        """Hold its files open, those of now; the directory may be the one that was held with those of before."""
-        own = os.dup(directory)
-        try:
-            self._files.choose(own, self._paths())
+            self._choose(own)
         finally:
             os.close(own)
+
+    def _choose(self, directory: int) -> None:
+        """Hold its files open, those of now."""
+        try:
+            self._files.choose(directory, self._paths())
+        except PermissionError:
+            self._accounting, self._unread_cgroup = None, True
+            self._files.choose(directory, self._paths())
+        except FileNotFoundError:  # a vCPU has gone since its thread was found, or the process has ended
+            self._vcpus = {vcpu: thread for vcpu, thread in self._vcpus.items() if _is_there(directory, thread)}
+            self._kvm.look(directory, self._vcpus)
+            self._files.choose(directory, self._paths())
 
     def _paths(self) -> list[str]:
         paths = ["stat", *(self._accounting.paths if self._accounting else ())]
@@ -160,20 +195,29 @@ class Guest:
         def look(directory: int) -> None:
             # From Linux 6.2 on this is the number of open files, before it is 0.
             count = os.stat("fd", dir_fd=directory).st_size
-            if count and count == self._open_files and not surely:
+            if count and count == self._open_files and not surely and not self._nameless:
                 return
-            self._open_files = count
             before = self.nics, self.namespace
             self.namespace = namespace(directory)
             try:
-                self.nics = nics(directory, names(self.namespace, directory), self.process.command.tap_files)
+                named = self._with_known(names(self.namespace, directory))
+                found = nics(directory, named, self.process.command.tap_files)
+                self.nics = [nic for nic in found if nic.name]
+                self._nameless = self.nics != found
                 self._denied = False
             except PermissionError:
                 self.nics, self._denied = None, True
+            self._open_files = count
             if before != (self.nics, self.namespace):
                 self._plans.clear()
 
         self.in_its_directory(look)
+
+    def _with_known(self, names: Mapping[int, str]) -> Mapping[int, str]:
+        """A macvtap that is down is not among the names, and yet has the name it had."""
+        known = {nic.number: nic.name for nic in self.nics or () if not nic.is_tap and nic.number not in names}
+        taken = set(names.values()) if known else ()
+        return {**names, **{number: name for number, name in known.items() if name not in taken}} if known else names
 
     def plan(self, groups: int, counters: Mapping[str, Counters]) -> Plan:
         """Its record with these groups. `counters`: those of the network devices in its namespace."""
@@ -187,16 +231,21 @@ class Guest:
             self._plans[key] = plan(self.domain, groups, list(self._vcpus), maximum, devices, self._kvm.layout)
         return self._plans[key]
 
-    def read(self, chosen: Plan, counters: Mapping[str, Counters], values: memoryview, start: int) -> None:
-        """Read its figures into the values from `start` on. Raises Changed, Ended."""
+    def read(
+        self, chosen: Plan, counters: Mapping[str, Counters], values: memoryview, start: int, *, looked: bool = False
+    ) -> None:
+        """Read its figures into the values from `start` on. Raises Changed, Ended.
+
+        `looked`: its threads have just been looked at, so that others that come and go since are no vCPUs.
+        """
         try:
             files = self._files.open()
         except OSError:
-            raise Ended from None  # looking at it again says whether it was only a thread
+            raise Changed from None  # looking at it again says whether it was only a thread
         try:
             fields = stat_fields(os.pread(files[0], STAT_BYTES, 0))
             self._check(fields)
-            if fields[THREADS] != self._count:
+            if fields[THREADS] != self._count and not looked:
                 raise Changed
             if chosen.rss != NOT_THERE:
                 values[start + chosen.rss] = max(int(fields[RSS]), 0) * KIB_A_PAGE
@@ -262,6 +311,14 @@ class Guest:
         if not self._vcpus:
             found.append(rights.Lack("vcpu.<id>", rights.NO_VCPUS, self.domain))
         return found
+
+
+def _is_there(directory: int, thread: int) -> bool:
+    try:
+        os.stat(f"task/{thread}/schedstat", dir_fd=directory)
+    except OSError:
+        return False
+    return True
 
 
 def _read_or_nothing(directory: int, path: str, size: int) -> bytes:

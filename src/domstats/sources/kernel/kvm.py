@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from domstats.errors import ProtocolError
-from domstats.sources.kernel.descriptors import Descriptors, read_below
+from domstats.sources.kernel.descriptors import Descriptors, pidfd_of, read_below
 from domstats.sources.kernel.kvm_layout import StatsLayout
 from domstats.sources.kernel.kvm_stats import KvmFigures, KvmStats, NoStats
 from domstats.sources.processes import START_TIME, STAT_BYTES, GuestProcess, stat_fields
@@ -77,7 +77,7 @@ class GuestKvm:
 
     def _opened(self, directory: int, hold: int) -> KvmStats | NoStats:
         try:
-            self._pidfd = os.pidfd_open(self._process.number)
+            self._pidfd = pidfd_of(self._process.number)
         except ProcessLookupError:
             return NoStats.GONE
         # The directory is the guest's for ever: as long as it can be read, the number still is the guest's as well.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domstats.sources.kernel.descriptors import read_below
+from domstats.sources.kernel.descriptors import numbers_below, read_below
 
 TAPS_MAX = 4096
 """Descriptors of network devices that are looked at in one process."""
@@ -27,20 +27,21 @@ class Nic:
     name: str
     is_tap: bool
     """What the guest sends a tap receives, so its counters read the other way round; a macvtap's do not."""
+    number: int = 0
+    """That of a macvtap, in its network namespace."""
 
 
 def nics(directory: int, names: Mapping[int, str], first: Sequence[int] = ()) -> list[Nic]:
     """The network devices that the process with this directory has open, once each, however many queues they have.
 
-    `names`: the devices of its network namespace by number; a macvtap that is not among them is left out. `first`: the
+    `names`: the devices of its network namespace by number; a macvtap that is not among them has no name. `first`: the
     descriptors that it was started with, in order; the others come after them, by number. Raises OSError without the
-    right.
+    right, OutOfFiles.
     """
     found: dict[Nic, None] = {}
     places = {number: place for place, number in enumerate(first)}
-    folder = os.open("fd", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
+    folder, numbers = numbers_below(directory, "fd")
     try:
-        numbers = [int(name) for name in os.listdir(folder) if name.isdigit()]  # noqa: PTH208  it is a descriptor
         for number in sorted(numbers, key=lambda number: (places.get(number, len(places)), number)):
             try:
                 nic = _nic(directory, folder, number, names)
@@ -59,6 +60,6 @@ def _nic(directory: int, folder: int, number: int, names: Mapping[int, str]) -> 
         name = _NAME.search(read_below(directory, f"fdinfo/{number}", _FDINFO_BYTES))
         return Nic(name[1].decode("utf-8", "surrogateescape"), is_tap=True) if name else None
     macvtap = _MACVTAP.match(path)
-    if macvtap and int(macvtap[1]) in names:
-        return Nic(names[int(macvtap[1])], is_tap=False)
+    if macvtap:
+        return Nic(names.get(int(macvtap[1]), ""), is_tap=False, number=int(macvtap[1]))
     return None

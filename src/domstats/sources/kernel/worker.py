@@ -26,13 +26,21 @@ class Worker:
         self._name = name
         self._queue: _Queue = SimpleQueue()
         self._started = False
+        self._free: asyncio.Future[None] | None = None
+        """Done when the thread has done what it was given."""
         weakref.finalize(self, self._queue.put, None)
 
-    def do(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """What `work` returns or raises, when its turn has come; work that is cancelled before is not done."""
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(lambda: None if done.cancelled() else _do(work, done))
-        return done
+    async def do(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises, when its turn has come; what is cancelled before is not done."""
+        # Nothing is queued behind what may hang: of whoever gives up waiting here nothing is left.
+        while self._free is not None and not self._free.done():
+            await asyncio.wait([self._free])
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        free: asyncio.Future[None] = loop.create_future()
+        self._free = free
+        self._put(lambda: _do(work, done, free))
+        return await done
 
     async def end(self, last: Callable[[], None], seconds: float) -> None:
         """Do this last, and wait for it for at most so many seconds; what hangs for longer is followed by it later.
@@ -40,7 +48,7 @@ class Worker:
         Raises what `last` raises in that time.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._put(lambda: _do(last, done))
+        self._put(lambda: _do(last, done, done))
         self._queue.put(None)
         await asyncio.wait([done], timeout=seconds)
         if done.done():
@@ -59,22 +67,23 @@ def _run(queue: _Queue) -> None:
         del work  # whatever it holds is not held until there is more to do
 
 
-def _do(work: Callable[[], T], done: asyncio.Future[T]) -> None:
+def _do(work: Callable[[], T], done: asyncio.Future[T], free: asyncio.Future[None]) -> None:
     value, fault = None, None
     try:
         value = work()
     except Exception as error:  # noqa: BLE001  it is raised again where the result is waited for
         fault = error
     try:
-        done.get_loop().call_soon_threadsafe(_finish, done, value, fault)
+        done.get_loop().call_soon_threadsafe(_finish, done, free, value, fault)
     except RuntimeError:  # the loop has been closed meanwhile: nobody waits
         return
 
 
-def _finish(done: asyncio.Future[T], value: T | None, error: Exception | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(value)  # type: ignore[arg-type]  # without an error it is what `work` returned
-    else:
-        done.set_exception(error)
+def _finish(done: asyncio.Future[T], free: asyncio.Future[None], value: T | None, error: Exception | None) -> None:
+    if not done.done():
+        if error is None:
+            done.set_result(value)  # type: ignore[arg-type]  # without an error it is what `work` returned
+        else:
+            done.set_exception(error)
+    if not free.done():
+        free.set_result(None)
