@@ -76,7 +76,9 @@ def _command() -> str:
                 names = ", ".join(f"`{name}`" for name in param.opts)
                 default = f" Default: {param.default:g}." if isinstance(param.default, float) else ""
                 lines.append(f"| {names}{_cell(metavar)} | {_cell(param.help or '')}{default} |")
-        hidden = [f"`{param.opts[0]}`" for param in command.params if isinstance(param, click.Option) and param.hidden]
+        options = [param for param in command.params if isinstance(param, click.Option)]
+        # virsh's need no help of ours; a hidden option that has one is there to say why it cannot be had.
+        hidden = [f"`{option.opts[0]}`" for option in options if option.hidden and not option.help]
         if hidden:
             lines += ["", f"Also understood, as virsh writes them: {', '.join(hidden)}."]
         lines.append("")

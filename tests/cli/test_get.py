@@ -69,6 +69,8 @@ class StubHost:
     """Names of domains that are found, but then have no record."""
     uri: str | None = None
     asked: list[tuple[list[str] | None, int, DomainFilter]] = field(default_factory=list)
+    connecting: float = 0.0
+    """Seconds that takes."""
 
     def connect(self, uri: str | None, *, deadline: float, kernel: str) -> Self:
         self.uri = uri
@@ -77,6 +79,7 @@ class StubHost:
         return self
 
     async def __aenter__(self) -> Self:
+        await asyncio.sleep(self.connecting)
         return self
 
     async def __aexit__(
@@ -226,6 +229,14 @@ class TestWhatItPrints:
         assert err == b""
 
     @pytest.mark.usefixtures("host")
+    def test_virshs_option_for_plain_values(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+        assert main(["get", "--raw"]) == 0
+        assert capfdbinary.readouterr() == (raw.encode(snapshot_of(DOMAINS, cpu_time=10**9)), b"")
+        assert main(["get", "--raw", "-f", "json"]) == 0
+        assert capfdbinary.readouterr().out.startswith(b'{"domstats"')
+        assert main(["get", "--raw", "--columns", "name"]) == 2
+
+    @pytest.mark.usefixtures("host")
     def test_json(self, capfd: pytest.CaptureFixture[str]) -> None:
         assert main(["get", "-f", "json", "web-1"]) == 0
         document = json.loads(capfd.readouterr().out)
@@ -341,6 +352,15 @@ def test_wrong_use(args: list[str], words: str, capfd: pytest.CaptureFixture[str
     assert out == ""
     assert words in err
     assert "Traceback" not in err
+
+
+def test_no_time_for_two_polls(host: StubHost, capfd: pytest.CaptureFixture[str]) -> None:
+    host.connecting = 0.1
+    assert main(["get", "-f", "table", "--interval", "0.4", "--deadline", "0.45"]) == 1
+    out, err = capfd.readouterr()
+    assert (out, host.asked) == ("", [])
+    assert err.startswith("domstats: no answer to two polls within 0.45 s: a table's rates need two")
+    assert "--interval 0" in err
 
 
 @pytest.mark.usefixtures("host")

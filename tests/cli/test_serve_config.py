@@ -164,14 +164,28 @@ async def test_sockets_that_systemd_passes(tmp_path: Path) -> None:
     assert (tmp_path / "sock").exists()
 
 
-async def start_passing(folder: Path, descriptors: list[int]) -> Process:
+async def test_options_for_http_where_systemd_passes_its_socket(tmp_path: Path) -> None:
+    (tmp_path / "domstats.toml").write_text(HOST)
+    token = tmp_path / "token"
+    token.write_text("correct-horse-battery\n")
+    with socket.create_server(("127.0.0.1", 0)) as http:
+        passed = [socket.fromfd(http.fileno(), http.family, http.type).detach()]
+        process = await start_passing(tmp_path, passed, "--token-file", str(token))
+        assert (await get(f"http://127.0.0.1:{http.getsockname()[1]}/metrics"))[0] == 401
+        assert (await ended(process, signal.SIGTERM)).code == 0
+    refused = await domstats("serve", "--config", f"{tmp_path}/domstats.toml", "--token-file", str(token))
+    assert refused.code == 2
+    assert "give --listen HOST:PORT, too" in refused.err
+
+
+async def start_passing(folder: Path, descriptors: list[int], *options: str) -> Process:
     """The command with these descriptors from 3 on."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(sys.path),
         "LISTEN_FDS": str(len(descriptors)),
         "LISTEN_FDNAMES": "http:libvirt",
     }
-    arguments = (",".join(map(str, descriptors)), "serve", "--config", f"{folder}/domstats.toml")
+    arguments = (",".join(map(str, descriptors)), "serve", "--config", f"{folder}/domstats.toml", *options)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PASSING, *arguments, pass_fds=descriptors, env=environment, stderr=asyncio.subprocess.PIPE
     )

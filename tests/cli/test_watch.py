@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from command import domstats, end, on_terminal, start, without_colors
+from domstats.cli import main, watch
 from scripted import events
 
 SIM = "sim:///?domains=5&time=1800000000"
@@ -51,6 +52,28 @@ async def test_the_other_formats(form: str, lines: int) -> None:
 async def test_raw_is_what_get_prints() -> None:
     watched = await domstats("watch", "-c", SIM, "-f", "raw", "--count", "1", *FAST)
     assert watched.out == (await domstats("get", "-c", SIM, "-f", "raw")).out
+
+
+async def test_time_may_pass_faster_there() -> None:
+    host = "sim:///?domains=2&speed=200"
+    watched = await domstats("watch", "-c", host, "-f", "raw", "--count", "3", *FAST)
+    assert watched.out.count(b"cpu.time=") == 3 * (await domstats("get", "-c", host)).out.count(b"cpu.time=")
+
+
+@pytest.mark.parametrize("form", ["raw", "prometheus", "openmetrics"])
+def test_old_counters_are_not_repeated(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watch, "DEADLINE", 1.0)
+    uri = scripted(tmp_path, "0.5; hang build-1")
+    assert main(["watch", "-c", uri, "-f", form, "--count", "30", *FAST, "build-1"]) == 0
+    printed = capfd.readouterr().out
+    first, *_, last = printed.split(printed.splitlines()[0])[1:]
+    counter = "  block.0.rd.bytes=" if form == "raw" else '\ndomstats_block_rd_bytes_total{domain="build-1"'
+    state = "  state.state=" if form == "raw" else '\ndomstats_domain_state{domain="build-1"'
+    assert counter in first
+    assert counter not in last
+    assert state in last
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from domstats.errors import BadDocument
 from domstats.formats import document, json
+from domstats.formats.rebuild import KEY_MAX
 from domstats.formats.text import to_bytes
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter, Value
@@ -219,6 +220,7 @@ def test_members_that_are_not_known_are_passed_over() -> None:
         (written(TYPES={"a": "float"}), "$.domains[0]", "no type 'float'"),
         (written(STATS={"a": 2**31}), "", "does not fit type int"),
         (written(STATS={"a": 2**64}), "", "does not fit type int"),
+        (written(STATS={"k" * (KEY_MAX + 1): 1}), "$.domains[0]", f"a key over {KEY_MAX} characters, 'kkk"),
         (written(STATS={"b": -1}), "", "does not fit type ullong"),
         (written(STATS={"a": True}), "$.domains[0]", "True is no int"),
         (written(STATS={"a": 1.0}), "$.domains[0]", "1.0 is no int"),
@@ -234,6 +236,11 @@ def test_what_is_no_such_document(document: str, where: str, why: str) -> None:
     with pytest.raises(BadDocument, match=re.escape(why)) as caught:
         json.decode(document)
     assert (caught.value.form, caught.value.where) == ("json", where)
+
+
+def test_the_longest_key() -> None:
+    key = "k" * KEY_MAX
+    assert list(json.decode(json.encode(of_value(ParamType.INT, 1, key))).records[0]) == [key]
 
 
 @given(st.binary(max_size=60))

@@ -40,12 +40,20 @@ def test_lines_of_two_polls() -> None:
         ndjson.decode(one + other)
 
 
-@pytest.mark.parametrize("line", [b"", b"{}", b"[]", b"nothing"])
+@pytest.mark.parametrize("line", [b"{}", b"[]", b"nothing"])
 def test_what_is_no_line(line: bytes) -> None:
     good = ndjson.encode(Snapshot.of_params([(Domain("vm", UUID, 1), [])]))
     with pytest.raises(BadDocument, match="at line 2"):
         ndjson.decode(good + line + b"\n")
 
 
+def test_blank_lines() -> None:
+    polls = [Snapshot.of_params([(Domain("vm", uuid, 1), [])], time=3.5) for uuid in (UUID, UUID.replace("6", "7"))]
+    one, other = map(ndjson.encode, polls)
+    assert ndjson.encode(ndjson.decode(b"\n" + one + b" \r\n" + other + b"\n\n")) == one + other
+    with pytest.raises(BadDocument, match="at line 4"):
+        ndjson.decode(b"\n" + one + b"\n{}\n")
+
+
 def test_nothing_read() -> None:
-    assert len(ndjson.decode(b"")) == 0
+    assert len(ndjson.decode(b"")) == len(ndjson.decode(b"\n \n")) == 0

@@ -244,7 +244,8 @@ class TestOrder:
         before, now = self.busy()
         lines = table.encode(now, Options(before=before, top=2)).decode().splitlines()
         assert [line.split()[0] for line in lines] == ["name", "b", "c"]
-        assert [line[0] for line in shown(now, "name", "cpu", before=before, top=2)] == ["name", "b", "c"]
+        for cpu in ("cpu", "CPU"):
+            assert [line[0] for line in shown(now, "name", cpu, before=before, top=2)] == ["name", "b", "c"]
 
     def test_by_default_the_top_is_by_name_where_nobody_knows_who_is_busy(self) -> None:
         before, now = self.busy()

@@ -46,5 +46,11 @@ def test_the_document() -> None:
     }
 
 
+def test_a_key_of_many_parts() -> None:
+    params = [TypedParameter(".".join("x" * 5000), ParamType.INT, 1), TypedParameter("x.y", ParamType.INT, 2)]
+    encoded = tree.encode(Snapshot.of_params([(Domain("vm", UUID, 7), params)]))
+    assert b'"stats":' + b'{"x":' * 5000 + b"1" + b"}" * 4998 + b',"y":2}}' in encoded
+
+
 def test_no_domains() -> None:
     assert stdlib.loads(tree.encode(Snapshot.of_params([]))) == {"time": 0.0, "source": "", "domains": []}

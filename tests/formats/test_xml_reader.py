@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from captures import CAPTURES, capture
 from domstats.errors import BadDocument
 from domstats.formats import xml
+from domstats.formats.rebuild import KEY_MAX
 from domstats.formats.text import HOSTILE
 from domstats.formats.xml_reader import DEPTH_MAX, SHOWN_MAX
 from domstats.model.sampling import COLUMN_NAMES
@@ -165,11 +166,24 @@ class TestHarm:
 
     def test_long_strings(self) -> None:
         longest = "ü" * (STRING_MAX // 2) + "x" * (STRING_MAX // 2)
-        value = "<param name='{}' type='string'>{}</param>"
-        record = xml.decode(document(value.format(longest, longest))).records[0]
-        assert record[longest] == longest
-        for name, text in (("x" * (STRING_MAX + 1), ""), ("", "x" * (STRING_MAX + 1))):
-            assert str(STRING_MAX) in fault(document(value.format(name, text))).why
+        value = "<param name='x' type='string'>{}</param>"
+        assert xml.decode(document(value.format(longest))).records[0]["x"] == longest
+        assert str(STRING_MAX) in fault(document(value.format("x" * (STRING_MAX + 1)))).why
+
+    @pytest.mark.parametrize(
+        ("inside", "key"),
+        [
+            ("<param name='N' type='int'>1</param>", "N"),
+            ("<vm><stat name='N' type='sum'>1</stat></vm>", "vm.N.sum"),
+            ("<cpu><N type='int'>1</N></cpu>", "cpu.N"),
+            ("<cpu><N><x type='int'>1</x></N></cpu>", "cpu.N.x"),
+        ],
+    )
+    def test_long_keys(self, inside: str, key: str) -> None:
+        longest = "x" * (KEY_MAX - len(key) + 1)
+        record = xml.decode(document(inside.replace("N", longest))).records[0]
+        assert list(record) == [key.replace("N", longest)]
+        assert f"a key over {KEY_MAX} characters" in fault(document(inside.replace("N", longest + "x"))).why
 
     def test_long_base64(self) -> None:
         written = base64.b64encode(b"\xff" * (STRING_MAX + 1)).decode()

@@ -155,6 +155,8 @@ def test_a_table_has_a_row_a_device() -> None:
         ("block.0.rd.bytes", ("block", 0, "rd.bytes")),
         ("net.12.name", ("interface", 12, "name")),
         ("iothread.1.poll-max-ns", ("iothread", 1, "poll-max-ns")),
+        ("vcpu.4294967295.time", ("vcpu", 4294967295, "time")),
+        ("vcpu.4294967296.time", ("domain", 0, "vcpu.4294967296.time")),
         ("block.count", ("domain", 0, "block.count")),
         ("block.0", ("domain", 0, "block.0")),
         ("block.²x.y", ("domain", 0, "block.²x.y")),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from domstats.cli.console import EXIT_CODES, Exit, say, terminal_width
+from domstats.cli.metrics import FORMATS as METRICS
 from domstats.cli.metrics import chosen_metrics, metrics_options
 from domstats.cli.options import check_table, chosen_table, format_option, refuse_terminal, table_options
 from domstats.cli.printing import print_snapshot
@@ -28,13 +29,13 @@ _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 @click.command("convert", epilog=EXIT_CODES)
 @click.argument("file", type=_FILE)
-@format_option("table on a terminal, and where columns, an order or a table are asked for; else raw")
+@format_option("table on a terminal, and where columns, an order, a table or rates are asked for; else raw")
 @click.option(
     "--from", "source", type=click.Choice(_READABLE), help="The file's format; by default what it looks like."
 )
-@click.option("--before", type=_FILE, metavar="FILE", help="An earlier file of the same host, for a table's rates.")
+@click.option("--before", type=_FILE, metavar="FILE", help="-f table: an earlier file of the same host, for rates.")
 @partial(table_options, asks=False)
-@metrics_options
+@partial(metrics_options, asks=False)
 def command(
     file: str,
     form: str | None,
@@ -53,10 +54,18 @@ def command(
     was last written.
     """
     options = chosen_table(columns, sort, top, table)
-    form = form or ("raw" if terminal_width() is None and options == NO_OPTIONS else "table")
+    plain = terminal_width() is None and options == NO_OPTIONS and before is None
+    form = form or ("raw" if plain else "table")
     refuse_terminal(form, terminal_width())
     check_table(form, options)
+    if before is not None and form != "table":
+        raise click.UsageError(f"--before is for the rates of the format table, not for {form}")
     metrics = chosen_metrics(form, flags)
+    if metrics is not None and metrics.labels:
+        raise click.UsageError(
+            "--labels and --label are made of the domains' definitions, which no file holds: they are for the formats "
+            f"{' and '.join(METRICS)} of domstats get"
+        )
     try:
         snapshot, earlier = _read(file, source), None if before is None else _read(before, source)
     except (BadDocument, ProtocolError) as error:
@@ -73,6 +82,8 @@ def _read(file: str, form: str | None) -> Snapshot:
 
     path = None if file == _STDIN else Path(file)
     data = uncompressed(sys.stdin.buffer.read() if path is None else path.read_bytes())
+    if form is None and not data.strip():
+        raise BadDocument(", ".join(_READABLE), "", f"{file} is empty; --from ndjson takes that for no domains")
     chosen = form or detect(data)
     if chosen != "reply":
         return FORMATS[chosen].decode(data)

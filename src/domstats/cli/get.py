@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 DESCRIBING_MAX = 10.0
 """Seconds that reading the definitions of domains may take; each takes libvirtd 1 ms."""
 
+_NO_TIME = "a table's rates need two, an --interval apart: give a longer --deadline, or --interval 0 for no rates"
 _NO_PATTERNS = "; domains are given by name, id or UUID (domstats watch takes patterns)"
 
 _FILTERS = {
@@ -109,6 +110,7 @@ def _filter_options(command: Command) -> Command:
     "table on a terminal, if it has columns for the groups asked for, and where columns, an order or a table are; "
     "else raw"
 )
+@click.option("--raw", is_flag=True, hidden=True)  # virsh's
 @table_options
 @click.option(
     "--interval",
@@ -150,7 +152,7 @@ def command(
     """
     bits, filters = chosen_groups(groups, flags), _chosen_filters(flags)
     options = chosen_table(columns, sort, top, table)
-    form = form or _usual_format(bits, options)
+    form = form or ("raw" if flags["raw"] else _usual_format(bits, options))
     refuse_terminal(form, terminal_width())
     check_table(form, options)
     needed = needed_groups(form, bits, options)
@@ -193,10 +195,12 @@ async def _ask(question: _Question) -> _Answer:
 
     ends = time.monotonic() + question.deadline
 
-    def left() -> float:
-        seconds = ends - time.monotonic()
+    def left(wait: float = 0.0) -> float:
+        """Seconds that are left beside those of the wait between two polls."""
+        seconds = ends - time.monotonic() - wait
         if seconds <= 0:
-            raise DeadlineExceeded("what was asked", question.deadline)
+            during, advice = ("two polls", _NO_TIME) if wait else ("what was asked", "")
+            raise DeadlineExceeded(during, question.deadline, advice)
         return seconds
 
     progress = ProgressLine()
@@ -210,7 +214,7 @@ async def _ask(question: _Question) -> _Answer:
             before = None
             if question.interval:
                 filters = question.filters & ~DomainFilter.ENFORCE  # these groups were not asked for by name
-                half = (left() - question.interval) / 2  # the other is for the poll that is shown
+                half = left(question.interval) / 2  # the other is for the poll that is shown
                 before = await host.stats(which, question.rates, filters=filters, deadline=half, progress=progress)
                 progress.done()
                 await asyncio.sleep(question.interval)

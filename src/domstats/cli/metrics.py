@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -36,22 +36,29 @@ def _finite(context: click.Context, option: click.Parameter, seconds: float | No
     return None if seconds is None else finite(context, option, seconds)
 
 
+def _label_options(*, hidden: bool) -> tuple[Callable[[Command], Command], ...]:
+    return (
+        click.option(
+            "--labels",
+            f"{_MARK}presets",
+            type=click.Choice(list(PRESETS)),
+            multiple=True,
+            hidden=hidden,
+            help="Metrics: labels of domstats_domain_info out of what this application keeps in the domains' metadata.",
+        ),
+        click.option(
+            "--label",
+            f"{_MARK}labels",
+            multiple=True,
+            metavar="NAME=NAMESPACE:PATH",
+            callback=_labels,
+            hidden=hidden,
+            help="Metrics: one more such label: the text of an element (owner/project) or an attribute (flavor@name).",
+        ),
+    )
+
+
 _OPTIONS = (
-    click.option(
-        "--labels",
-        f"{_MARK}presets",
-        type=click.Choice(list(PRESETS)),
-        multiple=True,
-        help="Metrics: labels of domstats_domain_info out of what this application keeps in the domains' metadata.",
-    ),
-    click.option(
-        "--label",
-        f"{_MARK}labels",
-        multiple=True,
-        metavar="NAME=NAMESPACE:PATH",
-        callback=_labels,
-        help="Metrics: one more such label: the text of an element (owner/project) or an attribute (flavor@name).",
-    ),
     click.option(
         "--field",
         f"{_MARK}fields",
@@ -87,9 +94,12 @@ _OPTIONS = (
 )
 
 
-def metrics_options(command: Command) -> Command:
-    """All of them; `chosen_metrics` reads them."""
-    for option in reversed(_OPTIONS):
+def metrics_options(command: Command, *, asks: bool = True) -> Command:
+    """All of them; `chosen_metrics` reads them.
+
+    `asks`: whether the verb asks a host; no other says what labels are made of, and theirs are hidden.
+    """
+    for option in reversed((*_label_options(hidden=not asks), *_OPTIONS)):
         command = option(command)
     return command
 

@@ -103,14 +103,15 @@ def table_options(command: Command, *, asks: bool = True) -> Command:
             "--sort",
             metavar="[-]COLUMN",
             help="Order of the rows: numbers from the greatest, text from A; a - before it turns that round. Rows "
-            "without a value come last, equal ones by name. The column need not be shown. By default by name.",
+            "without a value come last. The column need not be shown. Equal rows, and without --sort all, are in the "
+            "order of the domains' names in -f table, and of the host in csv, arrow and parquet.",
         ),
         click.option(
             "--top",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Only the first N rows. Without --sort those with the greatest cpu (of disks read, of interfaces rx), "
-            "if that is among the columns.",
+            help="Only the first N rows. Without --sort, in -f table, those with the greatest cpu (of disks read, of "
+            "interfaces rx), if that is among the columns.",
         ),
         click.option(
             "--table",

@@ -96,7 +96,7 @@ def command(file: Path | None, check: bool, **options: Any) -> int:
     listeners = Listeners(passed_sockets(os.environ))
 
     def read() -> Settings:
-        return _read(file, options, listeners.passes_libvirt)
+        return _read(file, options, listeners)
 
     try:
         chosen = read()
@@ -127,13 +127,13 @@ def _serve(chosen: Settings, read: Callable[[], Settings], listeners: Listeners)
     asyncio.run(serve(chosen, read, listeners, os.environ, log))
 
 
-def _read(file: Path | None, options: Mapping[str, Any], passes_libvirt: bool) -> Settings:
+def _read(file: Path | None, options: Mapping[str, Any], listeners: Listeners) -> Settings:
     """What the file says, and before it the options. Raises UsageError and its kind ConfigError."""
     from domstats.serve.config import Config, load
     from domstats.serve.settings import settings
 
     config = Config() if file is None else load(file)
-    return settings(_with_options(config, options, passes_libvirt), str(file))
+    return settings(_with_options(config, options, listeners), str(file))
 
 
 def _said(error: UsageError, file: Path | None) -> str:
@@ -141,20 +141,20 @@ def _said(error: UsageError, file: Path | None) -> str:
     return error.why if file is None and isinstance(error, ConfigError) else str(error)
 
 
-def _with_options(config: Config, options: Mapping[str, Any], passes_libvirt: bool) -> Config:
+def _with_options(config: Config, options: Mapping[str, Any], listeners: Listeners) -> Config:
     """The configuration with what the command line says. Raises UsageError.
 
-    `passes_libvirt`: whether systemd has passed a socket for libvirt's clients.
+    `listeners`: with the sockets that systemd has passed, which no option has to name.
     """
     from msgspec.structs import replace
 
     from domstats.serve.config import HttpSection, LibvirtSection
 
     http = _given(options, "listen", "token_file", "certificate", "key")
-    if http and config.http is None and "listen" not in http:
+    if http and config.http is None and "listen" not in http and not listeners.passes_http:
         raise UsageError("--token-file, --certificate and --key are for HTTP: give --listen HOST:PORT, too")
     libvirt = _given(options, "path", "mode", "group", "max_age", "max_clients")
-    if libvirt.keys() == {"max_age"} and config.libvirt_socket is None and not passes_libvirt:
+    if libvirt.keys() == {"max_age"} and config.libvirt_socket is None and not listeners.passes_libvirt:
         libvirt = {}  # it is for the metrics alone
     changed: dict[str, Any] = {"host": replace(config.host, **_given(options, "uri"))}
     changed["metrics"] = replace(config.metrics, **_given(options, "max_age"))

@@ -15,6 +15,7 @@ import click
 
 from domstats.catalog.groups import GROUPS
 from domstats.cli.console import EXIT_CODES_RUNNING, Exit, put, say, terminal_color, terminal_height, terminal_width
+from domstats.cli.metrics import FORMATS as METRICS
 from domstats.cli.options import (
     check_table,
     chosen_groups,
@@ -30,6 +31,7 @@ from domstats.cli.options import (
     table_options,
 )
 from domstats.cli.progress import ProgressLine
+from domstats.formats.metrics.options import MetricsOptions
 from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.registry import FORMATS
 from domstats.formats.text import escape, width
@@ -182,10 +184,15 @@ class _Snapshots:
             check_keys(snapshot, self._options)
             self._checked = True
         columns, lines = terminal_width(), terminal_height()
-        if self._form == "raw":  # it has no place for an age
-            snapshot = without_old_groups(snapshot, 2 * self._interval + DEADLINE)
+        # A counter that is only repeated would seem to stand still: what shows no ages has no old values.
+        max_age = (2 * max(self._interval, collector.guests_period) + DEADLINE) * collector.speed
+        if self._form == "raw":
+            snapshot = without_old_groups(snapshot, max_age)
+        metrics = MetricsOptions(max_age=max_age) if self._form in METRICS else None
         before = collector.previous if self._form == "table" else None
-        options = replace(self._options, width=columns, before=before, color=terminal_color(os.environ))
+        options = replace(
+            self._options, width=columns, before=before, color=terminal_color(os.environ), metrics=metrics
+        )
         text = FORMATS[self._form].encode(snapshot, options)
         if self._form != "table":
             put(text)

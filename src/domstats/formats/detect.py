@@ -6,7 +6,9 @@ import gzip
 import io
 import lzma
 import re
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import msgspec
 
 from domstats.errors import BadDocument
 
@@ -14,17 +16,37 @@ SIZE_MAX = 1 << 30
 """Most bytes a compressed file may hold: thirty of the largest replies."""
 _COMPRESSIONS = {"gzip": b"\x1f\x8b", "xz": b"\xfd7zXZ\0"}
 """How their files begin."""
+_BLANKS = re.compile(rb"\s*")
 _DOCUMENT = re.compile(rb'\{\s*"domstats"\s*:')
+"""How a json document begins, unless somebody has laid it out anew."""
+
+
+class _Top(msgspec.Struct):
+    """The members at the top that tell json from ndjson; nothing is made of the others."""
+
+    domstats: Any = None
 
 
 def detect(data: bytes) -> str:
     """The name of the format: xml, json, ndjson, or else a captured reply."""
-    start = data[:4096].lstrip()
-    if start.startswith(b"<"):
+    blanks = _BLANKS.match(data)
+    start = blanks.end() if blanks else 0
+    if data.startswith(b"<", start):
         return "xml"
-    if start.startswith(b"{"):
-        return "json" if _DOCUMENT.match(start) else "ndjson"
+    if data.startswith(b"{", start):
+        return "json" if _DOCUMENT.match(data, start) or _is_document(data, start) else "ndjson"
     return "reply"
+
+
+def _is_document(data: bytes, start: int) -> bool:
+    """Whether what begins there is a json document: one with `domstats` among its members, which may come in any
+    order, or one that takes more than a line, as no object of ndjson does."""
+    end = data.find(b"\n", start)
+    line = memoryview(data)[start : len(data) if end < 0 else end]  # which may be all of a large document
+    try:
+        return msgspec.json.decode(line, type=_Top).domstats is not None
+    except msgspec.DecodeError:
+        return True
 
 
 def uncompressed(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ from domstats.errors import BadDocument
 from domstats.formats import document
 from domstats.formats.document_reader import DomainObject, Text, reading, record_of, text
 from domstats.formats.options import NO_OPTIONS, Options
-from domstats.formats.rebuild import snapshot_of
+from domstats.formats.rebuild import ReadRecord, snapshot_of
 from domstats.model.layout import Shape
 from domstats.model.params import ParamType
 from domstats.model.snapshot import Snapshot
@@ -34,17 +34,20 @@ class _Line(DomainObject, kw_only=True):
 
 
 def decode(data: bytes | bytearray | str) -> Snapshot:
-    """The snapshot that the lines were made of; they must be of one poll. Raises BadDocument."""
+    """The snapshot that the lines were made of; they must be of one poll, and blank ones are none. Raises
+    BadDocument."""
     decoder = msgspec.json.Decoder(_Line)
     poll: tuple[float, Text] = (0.0, "")
-    records = []
+    records: list[ReadRecord] = []
     raw = data.encode() if isinstance(data, str) else bytes(data)
     for number, line in enumerate(raw.splitlines(), 1):
+        if not line.strip():
+            continue
         where = f"line {number}"
         with reading("ndjson", where):
             read = decoder.decode(line)
             records.append(record_of(read, {}))
-        if number == 1:
+        if len(records) == 1:
             poll = (read.time, read.source)
         elif poll != (read.time, read.source):
             raise BadDocument("ndjson", where, "it is of another poll than the first line")

@@ -15,9 +15,14 @@ from domstats.model.params import ParamType, TypedParameter, Value
 from domstats.model.sampling import COLUMN_NAMES, Sampling, Status
 from domstats.model.snapshot import Snapshot
 
+_SHOWN_MAX = 60
+"""Characters of a key that an error shows."""
 STATUSES = {status.label: status for status in Status}
 TYPES = {kind.label: kind for kind in ParamType}
 _COLUMNS = {name: number for number, name in enumerate(COLUMN_NAMES)}
+KEY_MAX = 512
+"""Characters of a key. libvirt's have at most 79 bytes, what KVM says of a vCPU may have a name of 256; of one that is
+much longer, formats that nest its parts would make what nobody can read."""
 _DOMAIN_IDS = range(-(1 << 31), 1 << 31)
 _PYTHON_TYPES: dict[ParamType, type] = {ParamType.STRING: str, ParamType.BOOLEAN: bool, ParamType.DOUBLE: float}
 
@@ -76,7 +81,9 @@ def domain_of(name: str, uuid: str, number: int | None) -> Domain:
 
 
 def param_of(name: str, type_name: str, value: Value) -> TypedParameter:
-    """The typed parameter, if the value can be one of that type. Raises ValueError."""
+    """The typed parameter, if the value can be one of that type, and the name a key. Raises ValueError."""
+    if len(name) > KEY_MAX:
+        raise ValueError(f"a key over {KEY_MAX} characters, {name[:_SHOWN_MAX]!r}...")
     kind = TYPES.get(type_name)
     if kind is None:
         raise ValueError(f"there is no type {type_name!r}")

@@ -5,7 +5,7 @@ Shorter to write paths for than `json`, and less exact: it has no wire types.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domstats.formats import document
@@ -24,21 +24,29 @@ def encode(snapshot: Snapshot, _options: Options = NO_OPTIONS) -> bytes:
 
 
 def _pieces(shape: Shape) -> list[bytes | Place]:
-    pieces: list[bytes | Place] = []
-    _append(pieces, tree((key, Place(slot)) for key, slot in shape.slots.items()))
-    return pieces
-
-
-def _append(pieces: list[bytes | Place], branch: Mapping[str | int, Any]) -> None:
-    """The text of a branch; a part of a key that is a number becomes text."""
-    pieces.append(b"{")
-    for number, (part, node) in enumerate(branch.items()):
-        pieces.append((b"," if number else b"") + document.as_json(document.key(str(part))) + b":")
+    pieces: list[bytes | Place] = [b"{"]
+    # A stack of our own, of the branches that have begun: keys may have more parts than Python's stack has room for.
+    begun = [_members(tree((key, Place(slot)) for key, slot in shape.slots.items()))]
+    while begun:
+        member = next(begun[-1], None)
+        if member is None:
+            pieces.append(b"}")
+            begun.pop()
+            continue
+        name, node = member
+        pieces.append(name)
         if isinstance(node, Place):
             pieces.append(node)
         else:
-            _append(pieces, node)
-    pieces.append(b"}")
+            pieces.append(b"{")
+            begun.append(_members(node))
+    return pieces
+
+
+def _members(branch: Mapping[str | int, Any]) -> Iterator[tuple[bytes, Any]]:
+    """What stands before each value or branch in a branch, and that; a part of a key that is a number becomes text."""
+    for number, (part, node) in enumerate(branch.items()):
+        yield (b"," if number else b"") + document.as_json(document.key(str(part))) + b":", node
 
 
 _STYLE = document.style("tree", _pieces)

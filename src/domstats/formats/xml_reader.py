@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 from domstats.catalog.groups import GROUP_NAMES, group_of
 from domstats.errors import BadDocument
-from domstats.formats.rebuild import STATUSES, TYPES, ReadRecord, snapshot_of
+from domstats.formats.rebuild import KEY_MAX, STATUSES, TYPES, ReadRecord, snapshot_of
 from domstats.formats.text import escape
 from domstats.formats.xml_form import (
     AGES,
@@ -254,9 +254,7 @@ class Reader:
             key = f"{outer.key}.{number}"
         else:
             self._fault(f"<{_shown(tag)}> with {'no' if number is None else 'this'} id, in {_shown(outer.key)}")
-        if len(key) > STRING_MAX:
-            self._fault(f"a key over {STRING_MAX} characters")
-        return _Element(key, usual(key), words(key))
+        return _Element(self._key(key), usual(key), words(key))
 
     def _start_branch(self, element: _Element, tag: str, attributes: dict[str, str]) -> None:
         self._around.append((element, len(self._params)))
@@ -281,7 +279,8 @@ class Reader:
     def _start_param(self, attributes: dict[str, str]) -> None:
         self._allow(PARAM, attributes, "name", "name-encoding", "type", "encoding")
         kind = self._type(attributes.get("type", ""))
-        self._leaf = _Leaf(self._string("name", attributes), kind, encoded=self._encoded(kind, attributes))
+        key = self._key(self._string("name", attributes))
+        self._leaf = _Leaf(key, kind, encoded=self._encoded(kind, attributes))
 
     def _start_stat(self, outer: _Element, attributes: dict[str, str]) -> None:
         self._allow(STAT, attributes, "name", "name-encoding", "type", "value-type", "encoding")
@@ -290,7 +289,7 @@ class Reader:
             self._fault(f"{_shown(which)} is no type of a <{STAT}>")
         kind = self._type(attributes.get("value-type", STAT_USUAL))
         key = f"{outer.key}.{self._string('name', attributes)}.{which}"
-        self._leaf = _Leaf(key, kind, encoded=self._encoded(kind, attributes))
+        self._leaf = _Leaf(self._key(key), kind, encoded=self._encoded(kind, attributes))
 
     def _start_ages(self, attributes: dict[str, str]) -> None:
         self._allow(AGES, attributes, *COLUMN_NAMES, OVERLAID, f"{OVERLAID}-encoding")
@@ -350,6 +349,11 @@ class Reader:
         except ValueError:
             self._fault(f"{_shown(name)}: {_shown(text)} is not base64")
         return self._limited(name, found.decode("utf-8", "surrogateescape"))
+
+    def _key(self, key: str) -> str:
+        if len(key) > KEY_MAX:
+            self._fault(f"a key over {KEY_MAX} characters, {_shown(key)}")
+        return key
 
     def _limited(self, name: str, text: str) -> str:
         if len(text) > STRING_MAX:

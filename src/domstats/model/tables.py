@@ -146,10 +146,14 @@ def device_key(key: str) -> tuple[str, int, str]:
     prefix, _, rest = key.partition(".")
     number, _, tail = rest.partition(".")
     table = _BY_PREFIX.get(prefix)
-    if table and tail and number.isascii() and number.isdigit() and len(number) < _NUMBER_DIGITS:
-        return table, int(number), tail
+    if table and tail and number.isascii() and number.isdigit() and len(number) <= _DIGITS_MAX:
+        device = int(number)
+        if device <= _NUMBER_MAX:
+            return table, device, tail
     return "domain", 0, key
 
 
 _BY_PREFIX = {prefix[:-1]: name for name, prefix in TABLES.items() if prefix}
-_NUMBER_DIGITS = 11  # device numbers are unsigned 32-bit, ten digits at most
+_NUMBER_MAX = (1 << 32) - 1
+"""libvirt's device numbers are unsigned integers of 32 bits, and so is the column that holds them in Arrow."""
+_DIGITS_MAX = len(str(_NUMBER_MAX))

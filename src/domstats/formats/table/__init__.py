@@ -67,8 +67,9 @@ def _shown(options: Options) -> list[str]:
 
 def _sorted(view: View, options: Options, names: Sequence[str]) -> list[int]:
     """The rows in order."""
-    busiest = columns_of(options.table).busiest
-    sort = options.sort or (busiest if options.top is not None and busiest in names else "")
+    columns = columns_of(options.table)
+    shown = {named.name for named in map(columns.find, names) if named is not None}
+    sort = options.sort or (columns.busiest if options.top is not None and columns.busiest in shown else "")
     if not sort:
         return view.by_name()
     values = view.column(sort.removeprefix("-")).values
