@@ -14,7 +14,7 @@ from domstats.collector.board import FREE, MONITOR, Board
 from domstats.collector.completeness import half_groups
 from domstats.collector.lanes import HungCall
 from domstats.collector.reach import Reach
-from domstats.collector.sweep import FOR_EVER, LATE, UNREACHED, Answer, Asking, Slice, Sweep
+from domstats.collector.sweep import FOR_EVER, LATE, UNREACHED, Answer, Asking, Slice, Sweep, late_after
 from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
@@ -107,12 +107,14 @@ class GuestCall:
 
         `spread`: seconds over which to begin the calls. Raises what libvirt reports of the question itself.
         """
-        reach, rows, now = self._reach, self._board.rows, asyncio.get_running_loop().time
-        began = now()
-        reach.breaker.stopped({uuid for uuid in reach.stopped() if uuid in rows}, began)
+        reach, now = self._reach, asyncio.get_running_loop().time
+        began, late = now(), late_after(seconds)
+        stopped = await reach.stopped(late)
+        rows = self._board.rows
+        reach.breaker.stopped({uuid for uuid in stopped if uuid in rows}, now())
         self._block()
         there = [row.domain for row in rows.values() if not row.gone]
-        looks = await self._looks(there)
+        looks = await self._looks(there, late)
         slices = self._slices([domain for domain in there if domain.uuid not in reach.breaker])
         self._progress, self.heard, self.asked = progress, 0, sum(len(each.domains) for each in looks + slices)
         self._busy = 0.0
@@ -169,21 +171,23 @@ class GuestCall:
         cut = [list(domains)] if reach.instant else reach.slicer.slices(domains, reach.lanes.width)
         return [Slice(each) for each in cut if each]
 
-    async def _looks(self, there: Sequence[Domain]) -> list[Slice]:
+    async def _looks(self, there: Sequence[Domain], seconds: float) -> list[Slice]:
         """Slices of one stuck guest each, of those it is time to look at.
 
         Where somebody holds the guest's job, NOWAIT passes it. Where nobody does, control info says so, and then it
-        seems to answer again.
+        seems to answer again. `seconds`: how long control info may take; where it does not say so, nobody is asked but
+        those whose job our own call holds.
         """
         breaker = self._reach.breaker
         due = set(breaker.due(asyncio.get_running_loop().time()))
         looked = [domain for domain in there if domain.uuid in due]
         held = {domain.uuid for domain in looked if breaker.held_by_us(domain.uuid)}
+        unheld = [domain for domain in looked if domain.uuid not in held]
         try:
-            unheld = [domain for domain in looked if domain.uuid not in held]
-            held |= {domain.uuid for domain in await self._occupied(unheld, LATE)}
-        except UNREACHED:
-            return []
+            async with asyncio.timeout(seconds):
+                held |= {domain.uuid for domain in await self._occupied(unheld, LATE)}
+        except (*UNREACHED, TimeoutError):
+            looked = [domain for domain in looked if domain.uuid in held]
         return [Slice([domain], nowait=domain.uuid in held) for domain in looked]
 
     async def _ask(self, source: Source, chosen: Slice) -> Snapshot:
@@ -234,8 +238,8 @@ class GuestCall:
         self._board.fail(domain.uuid for domain in domains)
         self._tell(len(domains))
 
-    def _able(self, domains: Sequence[Domain]) -> list[Domain]:
-        breaker, stopped = self._reach.breaker, self._reach.stopped_among(domains)
+    async def _able(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
+        breaker, stopped = self._reach.breaker, await self._reach.stopped_among(domains, seconds)
         for uuid in stopped:
             breaker.trip(uuid, asyncio.get_running_loop().time(), held_by_us=False)
         return [domain for domain in domains if domain.uuid not in stopped and not breaker.held_by_us(domain.uuid)]
