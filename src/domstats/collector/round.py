@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
-import numpy.typing as npt
 
 from domstats.catalog.groups import GROUP_NAMES, GROUPS
 from domstats.collector.board import FREE, MONITOR, Board
@@ -19,7 +18,6 @@ from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
 from domstats.model.layout import Shape
-from domstats.model.merge import without_old_groups
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
@@ -65,11 +63,14 @@ class RollCall:
         snapshot = await source.stats(domains, bits, self._flags, max(0.0, seconds - (asked - began)))
         took, size = now() - asked, source.received - received
         self.host_cpus = snapshot.host_cpus
-        for uuid in self._board.see_all(snapshot, self._groups):
-            reach.breaker.reset(uuid)
+        there = snapshot.domains
+        uuids = {domain.uuid for domain in there}
+        for uuid in self._board.see_all(snapshot, self._groups, asked):
+            # Who is not there may only not have passed a filter. A call that hangs on an earlier run ends with it.
+            if uuid in uuids and not reach.breaker.held_by_us(uuid):
+                reach.breaker.reset(uuid)
             reach.slicer.forget(uuid)
             reach.cost.forget(uuid)
-        there = snapshot.domains
         reach.cost.add_call(bits, there, took, size, kept=self._board.rows)
         if not domains and not self._flags & ~HOW:
             # Of all there are: who is not among them is gone, also those that only another board had.
@@ -230,7 +231,7 @@ class GuestCall:
         for position, domain in enumerate(answer.snapshot.domains):
             if domain.uuid in self._stuck:
                 status[position] = Status.PARTIAL
-        for uuid in self._board.see(answer.snapshot, status, self.mask):
+        for uuid in self._board.see(answer.snapshot, status, self.mask, answer.began):
             reach.breaker.reset(uuid)
         self._tell(len(asked))
 
@@ -289,14 +290,11 @@ class Question:
         what libvirt reports of the question itself.
         """
         now = asyncio.get_running_loop().time
-        began, at = now(), self._reach.clock()
+        began = now()
         await self._roll.ask(domains, seconds)
         if self._guests is not None:
             left = seconds - (now() - began) - min(MERGING_MAX, MERGING * seconds)
             await self._guests.sweep(left, progress=progress)
         if self._reach.overlay is not None:
             await self._reach.overlay.lay_over(self._board, self._asked, max(0.0, seconds - (now() - began)))
-        time = self._reach.clock()
-        fresh_for: npt.NDArray[np.float64] = np.full(len(GROUP_NAMES), time - at)
-        snapshot = self._board.snapshot(time, self._asked, fresh_for, self._roll.host_cpus, gone=False)
-        return snapshot if keep else without_old_groups(snapshot, time - at)
+        return self._board.answer(self._reach.clock(), self._asked, began, self._roll.host_cpus, keep=keep)

@@ -73,7 +73,10 @@ class Answer:
 
     slice: Slice
     snapshot: Snapshot
+    began: float
+    """The loop's time when it was asked for."""
     seconds: float
+    """That the answer took."""
     size: int
     """Bytes."""
 
@@ -201,7 +204,7 @@ class Sweep:
             raise
         if suspects is None:
             self.lanes.give(source)
-            self._take_reply(task, chosen, now() - began, source.received - received)
+            self._take_reply(task, chosen, began, source.received - received)
         else:
             self._leave(task, source, suspects or (chosen.domains if len(chosen.domains) == 1 else []))
             self._rescue(chosen, {domain.uuid for domain in suspects})
@@ -243,9 +246,10 @@ class Sweep:
                 if domain.uuid in blamed:
                     self._queue.appendleft(Slice([domain], nowait=True))
 
-    def _take_reply(self, task: asyncio.Future[Snapshot], chosen: Slice, seconds: float, size: int) -> None:
+    def _take_reply(self, task: asyncio.Future[Snapshot], chosen: Slice, began: float, size: int) -> None:
+        seconds = asyncio.get_running_loop().time() - began
         try:
-            self.asking.answered(Answer(chosen, task.result(), seconds, size))
+            self.asking.answered(Answer(chosen, task.result(), began, seconds, size))
             self._answers += 1
         except ReplyTooLarge:
             if len(chosen.domains) == 1:
