@@ -10,7 +10,7 @@ import numpy as np
 
 from domstats.catalog.groups import GROUP_NAMES, GROUPS
 from domstats.collector.board import FREE, MONITOR, Board
-from domstats.collector.completeness import half_groups
+from domstats.collector.completeness import DOMAINS_MAX, half_groups
 from domstats.collector.lanes import HungCall
 from domstats.collector.reach import Reach
 from domstats.collector.sweep import FOR_EVER, LATE, UNREACHED, Answer, Asking, Slice, Sweep, late_after
@@ -74,9 +74,11 @@ class RollCall:
         reach.cost.add_call(bits, there, took, size, kept=self._board.rows)
         if not domains and not self._flags & ~HOW:
             # Of all there are: who is not among them is gone, also those that only another board had.
-            uuids = {domain.uuid for domain in there}
             for memory in (reach.breaker, reach.slicer, reach.completeness, reach.cost):
                 memory.keep_only(uuids)
+        else:  # who is gone is told by nobody
+            for memory in (reach.breaker, reach.slicer, reach.cost):
+                memory.keep_at_most(DOMAINS_MAX)
 
 
 class GuestCall:
