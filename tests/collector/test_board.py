@@ -45,8 +45,8 @@ def statuses(board: Board, time: float, fresh_for: float = 5.0) -> dict[str, str
     return {each.domain.name: each.status.label for each in shown(board, time, fresh_for)}
 
 
-def shown(board: Board, time: float, fresh_for: float = 5.0, *, gone: bool = True) -> Snapshot:
-    return board.snapshot(time, ASKED, np.full(len(GROUP_NAMES), fresh_for), 4, gone=gone)
+def shown(board: Board, time: float, fresh_for: float = 5.0) -> Snapshot:
+    return board.snapshot(time, ASKED, np.full(len(GROUP_NAMES), fresh_for), 4)
 
 
 def see(board: Board, snapshot: Snapshot, status: Status = Status.FRESH) -> list[str]:
@@ -208,5 +208,5 @@ def test_a_guest_that_libvirt_has_an_error_for(board: Board) -> None:
 
 def test_those_that_are_gone_can_be_left_out(board: Board) -> None:
     board.see_all(states(12.0, vm(2)), FREE)
-    assert len(shown(board, 12.0, gone=False)) == 1
+    assert len(board.answer(12.0, ASKED, 0.0, 4, keep=True)) == 1
     assert list(board.rows) == [vm(2).uuid]

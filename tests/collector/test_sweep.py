@@ -93,6 +93,9 @@ class Host:
     async def occupied(self, domains: Sequence[Domain], _seconds: float) -> list[Domain]:
         return [domain for domain in domains if domain.name in self.held and self.named]
 
+    async def able(self, domains: Sequence[Domain], _seconds: float) -> list[Domain]:
+        return [domain for domain in domains if domain.name not in self.stopped]
+
     def recover(self) -> None:
         self.stuck.clear()
         self.held.clear()
@@ -114,7 +117,7 @@ class Host:
             self.occupied,
             self.answered,
             lambda domains, _: self.failed.extend(domain.name for domain in domains),
-            lambda domains: [domain for domain in domains if domain.name not in self.stopped],
+            self.able,
             lambda call: self.hung.append([domain.name for domain in call.suspects]),
             lambda domain: domain.name in self.trusted,
         )

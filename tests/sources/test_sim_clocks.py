@@ -43,6 +43,14 @@ def test_nor_from_one_tick_to_the_next(now: float, ticks: int) -> None:
     assert ((moved >= 0) & (moved <= 2 * ticks)).all()
 
 
+@given(times, st.lists(st.integers(0, GUESTS - 1), unique=True))
+def test_the_clocks_of_some_are_those_of_all(now: float, some: list[int]) -> None:
+    guests = np.array(some, np.int64)
+    for whole, part in zip(clocks.read(now), clocks.read(now, guests), strict=True):
+        assert (whole.reshape(GUESTS, -1)[guests] == part.reshape(GUESTS, -1)[guests]).all()
+        assert not np.delete(part.reshape(GUESTS, -1), guests, axis=0).any()
+
+
 @given(times)
 def test_gauges_stay_in_their_range_and_opposites_are_opposite(now: float) -> None:
     all_clocks = read(now)

@@ -24,7 +24,8 @@ from domstats.model.layout import Layout, Shape
 from domstats.model.params import ParamType
 from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
-from domstats.sources.sim.clocks import EPOCH
+from domstats.sources.sim import selection
+from domstats.sources.sim.clocks import EPOCH, Clocks
 from domstats.sources.sim.fleet import Fleet
 from domstats.sources.sim.guests import RUNNING, SHUTOFF
 from domstats.sources.sim.uri import TIME_MAX, SimConfig
@@ -369,6 +370,20 @@ def test_only_so_many_selections_are_kept() -> None:
     assert layout(21) is latest[-1]
     assert layout(20) is latest[-2]
     assert layout(1) is not oldest
+
+
+def test_one_guest_costs_the_same_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = fleet(domains=200)
+    states, read = [], Clocks._read
+    passing = selection.passing
+    monkeypatch.setattr(
+        "domstats.sources.sim.fleet.passing", lambda *args: states.append(len(args[0])) or passing(*args)
+    )
+    whole = host.snapshot(NOW)
+    monkeypatch.setattr(Clocks, "_read", lambda *args: states.append(len(args[1])) or read(*args))
+    one = host.snapshot(NOW, host.select([host.domains[150]], 0, EVERYTHING))
+    assert dict(one.records[0].items()) == dict(whole.records[150].items())
+    assert states == [200, 1, 1]
 
 
 def test_slices_of_a_host_are_all_kept() -> None:

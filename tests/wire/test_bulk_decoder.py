@@ -276,8 +276,29 @@ def test_remembered_plans_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = ReplyDecoder()
     for start in range(1, 100):
         decoder.decode(encode_reply(Snapshot.of_params([vm(start, *texts(start))])))
-        assert sum(plan.words for plan in decoder._plans.values()) <= 200
-        assert len(decoder._hints) <= len(decoder._plans)
+        assert sum(plan.words for plan in decoder._plans.values()) == decoder._words <= 200
+        assert set(decoder._hints.values()) <= set(decoder._plans.values())
+
+
+def test_replies_of_one_domain_each_are_all_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = [TypedParameter("cpu.time", ParamType.ULLONG, 1)]
+    domains = [Domain(f"vm-{number}", f"00000000-0000-0000-0000-{number:012}", number) for number in range(5000)]
+    bodies = [encode_reply(Snapshot.of_params([(domain, params)])) for domain in domains]
+    decoder, scans = ReplyDecoder(), []
+    for body in bodies:
+        decoder.decode(body)
+    monkeypatch.setattr("domstats.wire.bulk.decoder.Scan", lambda *args: scans.append(1) or scan.Scan(*args))
+    for body in bodies:
+        decoder.decode(body)
+    assert not scans
+
+
+def test_a_beginning_that_changes_leaves_one_hint_a_plan() -> None:
+    decoder, domain = ReplyDecoder(), Domain("v", "00000000-0000-0000-0000-000000000001", 1)
+    for value in range(20):
+        params = [TypedParameter("a", ParamType.ULLONG, value << 32), TypedParameter("b", ParamType.ULLONG, value)]
+        decoder.decode(encode_reply(Snapshot.of_params([(domain, params)])))
+        assert len(decoder._hints) == len(decoder._plans) == 1
 
 
 def test_plans_that_fit_nothing_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from domstats.catalog.groups import GROUP_NAMES, GROUPS
 from domstats.model.description import Description
 from domstats.model.domain import Domain
 from domstats.model.layout import Shape
-from domstats.model.merge import Merger, Part
+from domstats.model.merge import Merger, Part, of_groups
 from domstats.model.sampling import COLUMN_NAMES, OVERLAID, Sampling, Status
 from domstats.model.snapshot import Snapshot
 
@@ -99,12 +100,15 @@ class Board:
         """By UUID."""
         self._wanted = wanted
         self._merger = Merger()
+        self._asked: WeakKeyDictionary[Snapshot, float] = WeakKeyDictionary()
+        """When each reply that the rows show was asked for, by the loop's time: the wall clock can be set."""
 
-    def see_all(self, snapshot: Snapshot, groups: int) -> list[str]:
+    def see_all(self, snapshot: Snapshot, groups: int, began: float = 0.0) -> list[str]:
         """A reply to the call for all domains: who is there, with the groups (bits) of it that were asked for.
 
-        The UUIDs of those that are gone or have been started anew.
+        `began`: the loop's time when it was asked for. The UUIDs of those that are gone or have been started anew.
         """
+        self._asked[snapshot] = began
         before, self.rows = self.rows, {}
         ended: list[str] = []
         records = enumerate(snapshot.layout.records)
@@ -128,8 +132,14 @@ class Board:
             self.rows[domain.uuid] = row
         return ended
 
-    def see(self, snapshot: Snapshot, status: npt.NDArray[np.uint8], groups: int = MONITOR) -> list[str]:
-        """A reply with these groups (bits), which need the monitor. The UUIDs of the domains that answered in full."""
+    def see(
+        self, snapshot: Snapshot, status: npt.NDArray[np.uint8], groups: int = MONITOR, began: float = 0.0
+    ) -> list[str]:
+        """A reply with these groups (bits), which need the monitor. The UUIDs of the domains that answered in full.
+
+        `began`: the loop's time when it was asked for.
+        """
+        self._asked[snapshot] = began
         full: list[str] = []
         partial = (status == Status.PARTIAL).tolist()
         for position, record in enumerate(snapshot.layout.records):
@@ -147,12 +157,14 @@ class Board:
                 row.take(part)
         return full
 
-    def lay_over(self, kernel: Snapshot, groups: int) -> None:
+    def lay_over(self, kernel: Snapshot, groups: int, began: float = 0.0) -> None:
         """What the host's kernel says of the guests it has, with these groups (bits); of the others it says nothing.
 
+        `began`: the loop's time when it was asked.
         A guest of that UUID and name may also run under another libvirt, in a container: whose process is which cannot
         be told, so of those nothing is taken.
         """
+        self._asked[kernel] = began
         names = Counter(domain.name for domain in kernel.domains)
         places = {
             (domain.uuid, domain.name): position
@@ -191,29 +203,50 @@ class Board:
         if row is not None and row.domain.info != info:
             row.domain = replace(row.domain, info=info)
 
-    def snapshot(
-        self, time: float, asked: int, fresh_for: npt.NDArray[np.float64], host_cpus: int | None, *, gone: bool = True
-    ) -> Snapshot:
-        """All that is known, as of `time` (seconds since the epoch).
+    def snapshot(self, time: float, asked: int, fresh_for: npt.NDArray[np.float64], host_cpus: int | None) -> Snapshot:
+        """All that is known, as of `time` (seconds since the epoch); domains that are gone are in it for the last time.
 
         `asked`: the groups (bits) that should be there; a record is stale with one that is older than its seconds in
-        `fresh_for`, a number for each of GROUP_NAMES, or is from before the clock was set back. Domains that are gone
-        are in it for the last time, or, without `gone`, are not.
+        `fresh_for`, a number for each of GROUP_NAMES, or is from before the clock was set back.
         """
-        rows = [row for row in self.rows.values() if gone or not row.gone]
-        parts = [_laid_over(row.parts, row.overlay) for row in rows]
-        layout, values = self._merger.merge([row.domain for row in rows], parts)
+        rows = list(self.rows.values())
+        parts = _parts(rows)
         sampling = _sampling(parts)
-        of_groups = sampling.times[:, : len(GROUP_NAMES)]
-        old = ~(time - of_groups <= fresh_for)  # a time that is not known is old, too
-        old |= sampling.ahead(time)[:, : len(GROUP_NAMES)]
-        wanted = np.array([asked >> bit & 1 for bit in range(len(GROUP_NAMES))], np.bool_)
-        sampling.status[(old & wanted).any(axis=1)] = Status.STALE
-        for number, row in enumerate(rows):
-            if row.gone or row.blocked or row.partial:
-                sampling.status[number] = _status(row)
+        young = time - sampling.times[:, : len(GROUP_NAMES)] <= fresh_for  # a time that is not known is old, too
+        young &= ~sampling.ahead(time)[:, : len(GROUP_NAMES)]
+        _set_status(sampling.status, rows, young, asked)
         self.rows = {uuid: row for uuid, row in self.rows.items() if not row.gone}
+        layout, values = self._merger.merge([row.domain for row in rows], parts)
         return Snapshot(layout, values, time, sampling, host_cpus)
+
+    def answer(self, time: float, asked: int, began: float, host_cpus: int | None, *, keep: bool) -> Snapshot:
+        """What is known, as of `time`, as the answer to a question that began at `began` of the loop's time.
+
+        `asked`: the groups (bits) that should be there; a record is stale with one that was asked for before the
+        question began. `keep`: whether the values of such groups are there. Domains that are gone are not.
+        """
+        self.rows = {uuid: row for uuid, row in self.rows.items() if not row.gone}
+        rows = list(self.rows.values())
+        parts = _parts(rows)
+        sampling, came = _sampling(parts), self._came(parts, began)
+        _set_status(sampling.status, rows, came[:, : len(GROUP_NAMES)], asked)
+        layout, values = self._merger.merge([row.domain for row in rows], parts)
+        snapshot = Snapshot(layout, values, time, sampling, host_cpus)
+        return snapshot if keep or (came | np.isnan(sampling.times)).all() else of_groups(snapshot, came)
+
+    def _came(self, rows: Sequence[Parts], began: float) -> npt.NDArray[np.bool_]:
+        """Which groups were asked for at that time of the loop, or later.
+
+        A row for each row, a column for each of COLUMN_NAMES.
+        """
+        bits = [[0, 0] for _ in rows]
+        for both, parts in zip(bits, rows, strict=True):
+            for part in parts:
+                if self._asked[part.snapshot] >= began:
+                    both[part.overlay] |= part.groups
+        columns = np.arange(len(GROUP_NAMES))
+        came = np.array(bits, np.int64).reshape(-1, 2, 1) >> columns & 1
+        return came.astype(np.bool_).reshape(-1, len(COLUMN_NAMES))
 
     def previous(self) -> Picture:
         """Of each domain on the board, every group as it came the time before; `develop` makes a snapshot of it."""
@@ -225,8 +258,21 @@ class Board:
         return Snapshot(layout, values, time, _sampling([parts for _, parts in picture]), host_cpus)
 
 
+def _parts(rows: Sequence[Row]) -> list[Parts]:
+    return [_laid_over(row.parts, row.overlay) for row in rows]
+
+
 def _laid_over(parts: Parts, overlay: Part | None) -> Parts:
     return parts if overlay is None else (*parts, overlay)
+
+
+def _set_status(status: npt.NDArray[np.uint8], rows: Sequence[Row], young: npt.NDArray[np.bool_], asked: int) -> None:
+    """How each row stands; `young`: which of its groups are young enough, `asked`: which should be (bits)."""
+    wanted = np.array([asked >> bit & 1 for bit in range(len(GROUP_NAMES))], np.bool_)
+    status[(~young & wanted).any(axis=1)] = Status.STALE
+    for number, row in enumerate(rows):
+        if row.gone or row.blocked or row.partial:
+            status[number] = _status(row)
 
 
 def _status(row: Row) -> Status:

@@ -77,3 +77,8 @@ class Breaker:
         """There are these guests, and no others."""
         for uuid in self._stuck.keys() - uuids:
             del self._stuck[uuid]
+
+    def keep_at_most(self, count: int) -> None:
+        """Forget all guests if there are more, but for those on whom a call of ours hangs: these are few."""
+        if len(self._stuck) > count:
+            self._stuck = {uuid: stuck for uuid, stuck in self._stuck.items() if stuck.held_by_us}

@@ -15,6 +15,11 @@ JOB_WAIT = 30.0
 """Seconds libvirt's qemu driver waits for a domain's job before it leaves out what needs it. A reply that took less,
 to a call without NOWAIT, is complete."""
 
+DOMAINS_MAX = 32_768
+"""Domains of which something is remembered, where nobody says who is gone: twice what one reply can hold. With one more
+all are forgotten, and those that are there learnt anew."""
+_QUESTIONS_MAX = 16
+
 _Question = tuple[int, DomainFilter]
 _Last = tuple[int | None, Shape]
 """The id of a domain's last complete record, and its shape."""
@@ -38,7 +43,7 @@ class Completeness:
         for record, flawed in zip(records, partial, strict=True):
             if not flawed:
                 last[record.domain.uuid] = (record.domain.id, record.shape)
-        if len(self._complete) > _QUESTIONS_MAX or len(last) > _DOMAINS_MAX:
+        if len(self._complete) > _QUESTIONS_MAX or len(last) > DOMAINS_MAX:
             self._complete.clear()
         return np.where(partial, np.uint8(Status.PARTIAL), np.uint8(Status.FRESH))
 
@@ -47,11 +52,6 @@ class Completeness:
         for last in self._complete.values():
             for uuid in last.keys() - uuids:
                 del last[uuid]
-
-
-_QUESTIONS_MAX = 16
-_DOMAINS_MAX = 32_768
-"""Twice what one reply can hold; then those that have gone are forgotten, and the others judged without a memory."""
 
 
 def _is_complete(record: RecordLayout, last: _Last | None) -> bool:

@@ -73,6 +73,11 @@ class Cost:
         for uuid in self.seconds_by_domain.keys() - uuids:
             del self.seconds_by_domain[uuid]
 
+    def keep_at_most(self, count: int) -> None:
+        """Forget all domains if there are more; their seconds begin anew."""
+        if len(self.seconds_by_domain) > count:
+            self.seconds_by_domain.clear()
+
     @property
     def cpu_seconds(self) -> float:
         """Processor time of this process so far."""

@@ -27,7 +27,7 @@ class Overlay:
     def __init__(self, kernel: Source, cost: Cost) -> None:
         """`kernel`: a source of this host's own figures; `cost`: where polls are counted."""
         self._kernel, self._cost = kernel, cost
-        self._asking: asyncio.Task[Snapshot] | None = None
+        self._asking: asyncio.Task[tuple[Snapshot, float]] | None = None
 
     async def lay_over(self, board: Board, groups: int, seconds: float) -> None:
         """Have the kernel's values on a board's rows, as of now, if they come in so many seconds.
@@ -47,14 +47,15 @@ class Overlay:
         if asking.done():
             self._take(asking, board, wanted)
 
-    async def _ask(self) -> Snapshot:
+    async def _ask(self) -> tuple[Snapshot, float]:
+        """What the kernel says, and the loop's time when it was asked."""
         now = asyncio.get_running_loop().time
         began = now()
         kernel = await self._kernel.stats([], GROUPS, NO_FILTERS, DEADLINE)
         self._cost.add_kernel_poll(now() - began)
-        return kernel
+        return kernel, began
 
-    def _take(self, asked: asyncio.Task[Snapshot], board: Board, groups: int) -> None:
+    def _take(self, asked: asyncio.Task[tuple[Snapshot, float]], board: Board, groups: int) -> None:
         """Have on the board what was answered."""
         if self._asking is asked:
             self._asking = None
@@ -62,7 +63,8 @@ class Overlay:
             board.lift()
             return
         try:
-            board.lay_over(asked.result(), groups)
+            kernel, began = asked.result()
+            board.lay_over(kernel, groups, began)
         except DomstatsError:
             board.lift()
 

@@ -73,13 +73,13 @@ class Reach:
         """The host's time, in seconds since the epoch."""
         return self._main.clock()
 
-    def stopped(self) -> set[str]:
-        """UUIDs of the guests that cannot answer now, as far as that can be seen without asking them."""
-        return self._main.stopped() if self._sees_processes else set()
+    async def stopped(self, seconds: float) -> set[str]:
+        """UUIDs of the guests that cannot answer now, as far as that can be seen in so many seconds without asking."""
+        return await self._main.stopped(seconds) if self._sees_processes else set()
 
-    def stopped_among(self, domains: Sequence[Domain]) -> set[str]:
-        """UUIDs of those of the domains that cannot answer now, as far as that can be seen."""
-        return self._main.stopped_among(domains) if self._sees_processes else set()
+    async def stopped_among(self, domains: Sequence[Domain], seconds: float) -> set[str]:
+        """UUIDs of those of the domains that cannot answer now, as far as that can be seen in so many seconds."""
+        return await self._main.stopped_among(domains, seconds) if self._sees_processes else set()
 
     @property
     def lost(self) -> bool:

@@ -7,19 +7,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
-import numpy.typing as npt
 
 from domstats.catalog.groups import GROUP_NAMES, GROUPS
 from domstats.collector.board import FREE, MONITOR, Board
-from domstats.collector.completeness import half_groups
+from domstats.collector.completeness import DOMAINS_MAX, half_groups
 from domstats.collector.lanes import HungCall
 from domstats.collector.reach import Reach
-from domstats.collector.sweep import FOR_EVER, LATE, UNREACHED, Answer, Asking, Slice, Sweep
+from domstats.collector.sweep import FOR_EVER, LATE, UNREACHED, Answer, Asking, Slice, Sweep, late_after
 from domstats.errors import DomstatsError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
 from domstats.model.layout import Shape
-from domstats.model.merge import without_old_groups
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
 from domstats.sources import Source
@@ -65,17 +63,22 @@ class RollCall:
         snapshot = await source.stats(domains, bits, self._flags, max(0.0, seconds - (asked - began)))
         took, size = now() - asked, source.received - received
         self.host_cpus = snapshot.host_cpus
-        for uuid in self._board.see_all(snapshot, self._groups):
-            reach.breaker.reset(uuid)
+        there = snapshot.domains
+        uuids = {domain.uuid for domain in there}
+        for uuid in self._board.see_all(snapshot, self._groups, asked):
+            # Who is not there may only not have passed a filter. A call that hangs on an earlier run ends with it.
+            if uuid in uuids and not reach.breaker.held_by_us(uuid):
+                reach.breaker.reset(uuid)
             reach.slicer.forget(uuid)
             reach.cost.forget(uuid)
-        there = snapshot.domains
         reach.cost.add_call(bits, there, took, size, kept=self._board.rows)
         if not domains and not self._flags & ~HOW:
             # Of all there are: who is not among them is gone, also those that only another board had.
-            uuids = {domain.uuid for domain in there}
             for memory in (reach.breaker, reach.slicer, reach.completeness, reach.cost):
                 memory.keep_only(uuids)
+        else:  # who is gone is told by nobody
+            for memory in (reach.breaker, reach.slicer, reach.cost):
+                memory.keep_at_most(DOMAINS_MAX)
 
 
 class GuestCall:
@@ -107,12 +110,14 @@ class GuestCall:
 
         `spread`: seconds over which to begin the calls. Raises what libvirt reports of the question itself.
         """
-        reach, rows, now = self._reach, self._board.rows, asyncio.get_running_loop().time
-        began = now()
-        reach.breaker.stopped({uuid for uuid in reach.stopped() if uuid in rows}, began)
+        reach, now = self._reach, asyncio.get_running_loop().time
+        began, late = now(), late_after(seconds)
+        stopped = await reach.stopped(late)
+        rows = self._board.rows
+        reach.breaker.stopped({uuid for uuid in stopped if uuid in rows}, now())
         self._block()
         there = [row.domain for row in rows.values() if not row.gone]
-        looks = await self._looks(there)
+        looks = await self._looks(there, late)
         slices = self._slices([domain for domain in there if domain.uuid not in reach.breaker])
         self._progress, self.heard, self.asked = progress, 0, sum(len(each.domains) for each in looks + slices)
         self._busy = 0.0
@@ -169,21 +174,23 @@ class GuestCall:
         cut = [list(domains)] if reach.instant else reach.slicer.slices(domains, reach.lanes.width)
         return [Slice(each) for each in cut if each]
 
-    async def _looks(self, there: Sequence[Domain]) -> list[Slice]:
+    async def _looks(self, there: Sequence[Domain], seconds: float) -> list[Slice]:
         """Slices of one stuck guest each, of those it is time to look at.
 
         Where somebody holds the guest's job, NOWAIT passes it. Where nobody does, control info says so, and then it
-        seems to answer again.
+        seems to answer again. `seconds`: how long control info may take; where it does not say so, nobody is asked but
+        those whose job our own call holds.
         """
         breaker = self._reach.breaker
         due = set(breaker.due(asyncio.get_running_loop().time()))
         looked = [domain for domain in there if domain.uuid in due]
         held = {domain.uuid for domain in looked if breaker.held_by_us(domain.uuid)}
+        unheld = [domain for domain in looked if domain.uuid not in held]
         try:
-            unheld = [domain for domain in looked if domain.uuid not in held]
-            held |= {domain.uuid for domain in await self._occupied(unheld, LATE)}
-        except UNREACHED:
-            return []
+            async with asyncio.timeout(seconds):
+                held |= {domain.uuid for domain in await self._occupied(unheld, LATE)}
+        except (*UNREACHED, TimeoutError):
+            looked = [domain for domain in looked if domain.uuid in held]
         return [Slice([domain], nowait=domain.uuid in held) for domain in looked]
 
     async def _ask(self, source: Source, chosen: Slice) -> Snapshot:
@@ -226,7 +233,7 @@ class GuestCall:
         for position, domain in enumerate(answer.snapshot.domains):
             if domain.uuid in self._stuck:
                 status[position] = Status.PARTIAL
-        for uuid in self._board.see(answer.snapshot, status, self.mask):
+        for uuid in self._board.see(answer.snapshot, status, self.mask, answer.began):
             reach.breaker.reset(uuid)
         self._tell(len(asked))
 
@@ -234,8 +241,8 @@ class GuestCall:
         self._board.fail(domain.uuid for domain in domains)
         self._tell(len(domains))
 
-    def _able(self, domains: Sequence[Domain]) -> list[Domain]:
-        breaker, stopped = self._reach.breaker, self._reach.stopped_among(domains)
+    async def _able(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
+        breaker, stopped = self._reach.breaker, await self._reach.stopped_among(domains, seconds)
         for uuid in stopped:
             breaker.trip(uuid, asyncio.get_running_loop().time(), held_by_us=False)
         return [domain for domain in domains if domain.uuid not in stopped and not breaker.held_by_us(domain.uuid)]
@@ -285,14 +292,11 @@ class Question:
         what libvirt reports of the question itself.
         """
         now = asyncio.get_running_loop().time
-        began, at = now(), self._reach.clock()
+        began = now()
         await self._roll.ask(domains, seconds)
         if self._guests is not None:
             left = seconds - (now() - began) - min(MERGING_MAX, MERGING * seconds)
             await self._guests.sweep(left, progress=progress)
         if self._reach.overlay is not None:
             await self._reach.overlay.lay_over(self._board, self._asked, max(0.0, seconds - (now() - began)))
-        time = self._reach.clock()
-        fresh_for: npt.NDArray[np.float64] = np.full(len(GROUP_NAMES), time - at)
-        snapshot = self._board.snapshot(time, self._asked, fresh_for, self._roll.host_cpus, gone=False)
-        return snapshot if keep else without_old_groups(snapshot, time - at)
+        return self._board.answer(self._reach.clock(), self._asked, began, self._roll.host_cpus, keep=keep)

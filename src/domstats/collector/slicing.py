@@ -53,6 +53,11 @@ class Slicer:
         for uuid in self._bytes.keys() - uuids:
             del self._bytes[uuid]
 
+    def keep_at_most(self, count: int) -> None:
+        """Forget all domains if there are more."""
+        if len(self._bytes) > count:
+            self._bytes.clear()
+
     def slices(self, domains: Sequence[Domain], lanes: int = 1) -> list[list[Domain]]:
         """The domains in slices, in their order; the same domains give the same slices while nothing much changes.
 

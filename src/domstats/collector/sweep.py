@@ -51,6 +51,11 @@ UNREACHED = (ConnectionLost, ConnectError, DeadlineExceeded)
 """Errors that are not a guest's."""
 
 
+def late_after(seconds: float) -> float:
+    """Seconds after which something is late in a sweep that may take so many."""
+    return min(LATE, LATE_SHARE * seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Domains to be asked for in one call."""
@@ -68,7 +73,10 @@ class Answer:
 
     slice: Slice
     snapshot: Snapshot
+    began: float
+    """The loop's time when it was asked for."""
     seconds: float
+    """That the answer took."""
     size: int
     """Bytes."""
 
@@ -83,9 +91,9 @@ class Asking:
     answered: Callable[[Answer], None]
     failed: Callable[[Sequence[Domain], DomstatsError], None]
     """libvirt has an error to report of them."""
-    able: Callable[[Sequence[Domain]], list[Domain]]
-    """Those who may be able to answer: not those whose process has been stopped since the sweep began, or on whom
-    another sweep's call hangs."""
+    able: Callable[[Sequence[Domain], float], Awaitable[list[Domain]]]
+    """Those who may be able to answer: not those whose process has been stopped since the sweep began, as far as that
+    can be seen in so many seconds, or on whom another sweep's call hangs."""
     hung: Callable[[HungCall], None]
     trusted: Callable[[Domain], bool]
     """Whether the guest answered the last time it was asked."""
@@ -118,7 +126,7 @@ class Sweep:
         clock = asyncio.get_running_loop().time
         now = clock()
         self._ends = now + seconds
-        self._late = min(LATE, LATE_SHARE * seconds)
+        self._late = late_after(seconds)
         self._queue.extend(looks)
         for number, each in enumerate(slices):
             self._queue.append(Slice(each.domains, each.nowait, now + (number + 1) * spread / len(slices)))
@@ -165,8 +173,11 @@ class Sweep:
         if self.lanes.full:
             self.lost.extend(chosen.domains)
             return
-        if not chosen.nowait:
-            chosen = Slice(self.asking.able(chosen.domains))
+        try:
+            chosen = chosen if chosen.nowait else Slice(await self.asking.able(chosen.domains, self._late))
+        except asyncio.CancelledError:
+            self.lost.extend(chosen.domains)
+            raise
         if self.lanes.spent and not chosen.nowait:
             self.lost.extend(domain for domain in chosen.domains if not self.asking.trusted(domain))
             chosen = Slice([domain for domain in chosen.domains if self.asking.trusted(domain)])
@@ -193,7 +204,7 @@ class Sweep:
             raise
         if suspects is None:
             self.lanes.give(source)
-            self._take_reply(task, chosen, now() - began, source.received - received)
+            self._take_reply(task, chosen, began, source.received - received)
         else:
             self._leave(task, source, suspects or (chosen.domains if len(chosen.domains) == 1 else []))
             self._rescue(chosen, {domain.uuid for domain in suspects})
@@ -235,9 +246,10 @@ class Sweep:
                 if domain.uuid in blamed:
                     self._queue.appendleft(Slice([domain], nowait=True))
 
-    def _take_reply(self, task: asyncio.Future[Snapshot], chosen: Slice, seconds: float, size: int) -> None:
+    def _take_reply(self, task: asyncio.Future[Snapshot], chosen: Slice, began: float, size: int) -> None:
+        seconds = asyncio.get_running_loop().time() - began
         try:
-            self.asking.answered(Answer(chosen, task.result(), seconds, size))
+            self.asking.answered(Answer(chosen, task.result(), began, seconds, size))
             self._answers += 1
         except ReplyTooLarge:
             if len(chosen.domains) == 1:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from domstats.doctor.findings import Finding, Part, Verdict
 from domstats.errors import DomstatsError
-from domstats.sources.kernel.worker import Worker
+from domstats.sources.worker import Worker
 
 T = TypeVar("T")
 

@@ -83,11 +83,17 @@ class Source(Protocol):
         here; 0 for all. `deadline`: seconds this may take; DeadlineExceeded is raised after that.
         """
 
-    def stopped(self) -> set[str]:
-        """UUIDs of the guests whose process is stopped, as far as it can be seen on this host; waits for nothing."""
+    async def stopped(self, seconds: float, /) -> set[str]:
+        """UUIDs of the guests whose process is stopped, as far as it can be seen on this host.
 
-    def stopped_among(self, domains: Sequence[Domain], /) -> set[str]:
-        """UUIDs of those of the domains that are stopped now; of those that were there when `stopped` looked last."""
+        `seconds`: how long this may take; after that, nobody is known to be stopped.
+        """
+
+    async def stopped_among(self, domains: Sequence[Domain], seconds: float, /) -> set[str]:
+        """UUIDs of those of the domains that are stopped now; of those that were there when `stopped` looked last.
+
+        `seconds`: how long this may take; after that, nobody is known to be stopped.
+        """
 
     async def occupied(self, domains: Sequence[Domain], seconds: float, /) -> list[Domain]:
         """Those of the domains whose monitor, or job, has been occupied for so many seconds; never waits for a guest.

@@ -22,8 +22,8 @@ from domstats.sources.kernel.host import KernelHost
 from domstats.sources.kernel.keys import GROUPS
 from domstats.sources.kernel.rights import Lack
 from domstats.sources.kernel.uri import parse
-from domstats.sources.kernel.worker import Worker
 from domstats.sources.naming import By, lookups
+from domstats.sources.worker import Worker
 
 T = TypeVar("T")
 _ARGUMENT_UNSUPPORTED, _FROM_QEMU = 74, 10
@@ -117,11 +117,11 @@ class KernelSource:
         sampling = Sampling.of_one_poll(len(layout), ended - half, "kernel", half)
         return Snapshot(layout, values, ended, sampling, self.cpus)
 
-    def stopped(self) -> set[str]:
+    async def stopped(self, _seconds: float) -> set[str]:
         """None of them: the figures of a guest that is stopped come like any other's."""
         return set()
 
-    def stopped_among(self, _domains: Sequence[Domain]) -> set[str]:
+    async def stopped_among(self, _domains: Sequence[Domain], _seconds: float) -> set[str]:
         """None of them."""
         return set()
 

@@ -6,5 +6,6 @@ connection  opening, calling with a deadline, closing
 describe    a domain's description, from its XML
 elements    XML elements as texts of their own
 events      which domain events to ask for, and what they say
+stopped     whose QEMU is stopped, as /proc shows it
 source      LibvirtSource: domains, snapshots, descriptions and events
 """

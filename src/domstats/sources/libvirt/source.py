@@ -21,9 +21,9 @@ from domstats.model.snapshot import Snapshot
 from domstats.sources import OnDomainEvent
 from domstats.sources.libvirt.connection import Connection
 from domstats.sources.libvirt.events import EVENT_IDS, FILTERED_FEATURE, domain_event
+from domstats.sources.libvirt.stopped import StoppedGuests
 from domstats.sources.libvirt.uri import parse
 from domstats.sources.naming import By, lookups
-from domstats.sources.processes import Processes
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.limits import RECORDS_MAX
 from domstats.wire.procedures import Procedure
@@ -68,7 +68,7 @@ class LibvirtSource:
         """Bytes of statistics received so far."""
         self._asked_cpus = False
         self._subscribed: set[int] = set()  # of EVENT_IDS
-        self._processes = Processes()
+        self._stopped = StoppedGuests()
         self._env, self._decoder, self.clock = env, decoder, clock
 
     @classmethod
@@ -90,7 +90,7 @@ class LibvirtSource:
         connection = await Connection.open(parse(self.uri, self._env), deadline=deadline)
         decoder = ReplyDecoder() if self.lost else self._decoder
         other = type(self)(self.uri, self._env, connection, decoder, self.clock)
-        other.cpus, other._asked_cpus, other._processes = self.cpus, self._asked_cpus, self._processes
+        other.cpus, other._asked_cpus, other._stopped = self.cpus, self._asked_cpus, self._stopped
         return other
 
     @property
@@ -163,13 +163,13 @@ class LibvirtSource:
         )
         return body
 
-    def stopped(self) -> set[str]:
-        """UUIDs of the guests whose QEMU is stopped; empty where their processes cannot be seen."""
-        return self._processes.stopped_guests()
+    async def stopped(self, seconds: float) -> set[str]:
+        """UUIDs of the guests whose QEMU is stopped; empty where their processes cannot be seen in that time."""
+        return await self._stopped.all(seconds)
 
-    def stopped_among(self, domains: Sequence[Domain]) -> set[str]:
+    async def stopped_among(self, domains: Sequence[Domain], seconds: float) -> set[str]:
         """UUIDs of those of the domains whose QEMU is stopped, see `sources.Source.stopped_among`."""
-        return self._processes.stopped_among(domain.uuid for domain in domains)
+        return await self._stopped.among([domain.uuid for domain in domains], seconds)
 
     async def occupied(self, domains: Sequence[Domain], seconds: float) -> list[Domain]:
         """Those of the domains whose monitor or job has been occupied for so many seconds (virDomainGetControlInfo)."""

@@ -28,6 +28,11 @@ _REFRESH = 10
 """Seconds between two refreshes of a guest's memory statistics."""
 
 
+_Which = slice | Ints
+"""Of which guests: positions, or a slice."""
+_ALL = slice(None)
+
+
 class Clock(IntEnum):
     """The clocks of a guest."""
 
@@ -83,30 +88,37 @@ class Clocks:
         turns = np.iinfo(np.int64).max // np.maximum(fastest, 1)
         self._last = np.minimum(turns, _TURNS_MAX) << TURN_BITS
 
-    def read(self, now: float) -> tuple[Words, Words]:
+    def read(self, now: float, guests: Ints | None = None) -> tuple[Words, Words]:
         """All clocks at that time (seconds since the epoch): their turns, and the ticks beyond.
 
-        Both have the clocks of a guest together, in the order of Clock.
+        Both have the clocks of a guest together, in the order of Clock. `guests`: the positions of those whose clocks
+        are wanted, those of the others are 0; of all if None.
         """
-        return self._read(np.where(self._paused, EPOCH * _TICKS, int(now * _TICKS)))
+        if guests is None:
+            return self._read(np.where(self._paused, EPOCH * _TICKS, int(now * _TICKS)))
+        both = np.zeros((2, len(self._paused), len(Clock)), np.uint64)
+        some = self._read(np.where(self._paused[guests], EPOCH * _TICKS, int(now * _TICKS)), guests)
+        both[:, guests] = np.reshape(some, (2, len(guests), len(Clock)))
+        return both[0].reshape(-1), both[1].reshape(-1)
 
     def read_each(self, times: Floats) -> tuple[Words, Words]:
         """The clocks as of `read`, each guest's at a time of its own, whether it is paused or not."""
         return self._read((times * _TICKS).astype(np.int64))
 
-    def _read(self, ticks: Ints) -> tuple[Words, Words]:
-        up = np.clip(ticks - self._boot, 0, self._last)
+    def _read(self, ticks: Ints, of: _Which = _ALL) -> tuple[Words, Words]:
+        boot = self._boot[of]
+        up = np.clip(ticks - boot, 0, self._last[of])
         clocks = np.empty((len(up), len(Clock)), np.int64)
         clocks[:, Clock.UP] = up
         for clock in (Clock.CPU, Clock.DISK, Clock.NET):
-            clocks[:, clock] = self._waves[clock].warp(up)
+            clocks[:, clock] = self._waves[clock].warp(up, of)
         clocks[:, Clock.CPU_TICKS] = clocks[:, Clock.CPU]
         clocks[:, Clock.SECTORS] = clocks[:, Clock.DISK]
-        clocks[:, Clock.USED] = self._waves[Clock.USED].level(up)
+        clocks[:, Clock.USED] = self._waves[Clock.USED].level(up, of)
         clocks[:, Clock.FREE] = TURN - 1 - clocks[:, Clock.USED]
-        alive = (self._boot + up) // _TICKS
+        alive = (boot + up) // _TICKS
         clocks[:, Clock.REFRESH] = (alive - alive % _REFRESH) * _TICKS
-        clocks[:, Clock.FLICKER] = (up * self._flicker_step + self._flicker_phase) % TURN >> 10
+        clocks[:, Clock.FLICKER] = (up * self._flicker_step[of] + self._flicker_phase[of]) % TURN >> 10
         clocks[:, Clock.FLICKER_BACK] = 1023 - clocks[:, Clock.FLICKER]
         flat = clocks.reshape(-1).view(np.uint64)
         return flat >> np.uint64(TURN_BITS), flat & np.uint64(TURN - 1)
@@ -119,26 +131,27 @@ class _Wave:
         self._half = dice.between(f"wave.{name}.half", 150 * _TICKS, 900 * _TICKS)
         self._phase = dice.between(f"wave.{name}.phase", 0, 2 * self._half - 1)
         self._swing = swing
-        self._start = self._offset(self._phase)
+        self._start = self._offset(self._phase, _ALL)
 
-    def warp(self, up: Ints) -> Ints:
+    def warp(self, up: Ints, of: _Which) -> Ints:
         """A clock that runs between 1 - swing/1024 and 1 + swing/1024 as fast; from 0, and never back."""
-        since = up + self._phase
-        return up + self._offset(since) - self._start
+        since = up + self._phase[of]
+        return up + self._offset(since, of) - self._start[of]
 
-    def level(self, up: Ints) -> Ints:
+    def level(self, up: Ints, of: _Which) -> Ints:
         """A gauge's clock."""
-        arch, sign = self._arch(up + self._phase)
-        level: Ints = TURN // 2 + sign * (arch * (2 * TURN) // self._half**2)
+        arch, sign = self._arch(up + self._phase[of], of)
+        level: Ints = TURN // 2 + sign * (arch * (2 * TURN) // self._half[of] ** 2)
         return np.minimum(level, TURN - 1)
 
-    def _offset(self, ticks: Ints) -> Ints:
-        arch, sign = self._arch(ticks)
-        return sign * (arch * self._swing // (self._half * 1024))
+    def _offset(self, ticks: Ints, of: _Which) -> Ints:
+        arch, sign = self._arch(ticks, of)
+        return sign * (arch * self._swing[of] // (self._half[of] * 1024))
 
-    def _arch(self, ticks: Ints) -> tuple[Ints, Ints]:
+    def _arch(self, ticks: Ints, of: _Which) -> tuple[Ints, Ints]:
         """x * (half - x), whose slope is half at its beginning and -half at its end; and whether it is up or down."""
-        x = ticks % (2 * self._half)
-        down = x >= self._half
-        x -= self._half * down
-        return x * (self._half - x), 1 - 2 * down.astype(np.int64)
+        half = self._half[of]
+        x = ticks % (2 * half)
+        down = x >= half
+        x -= half * down
+        return x * (half - x), 1 - 2 * down.astype(np.int64)

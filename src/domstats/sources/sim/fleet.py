@@ -54,14 +54,14 @@ class Fleet:
         """
         check_groups(groups, flags, ALL_GROUPS)
         positions = self._positions_of(domains)
-        chosen = positions[passing(self._guests.state, flags)[positions]]
+        chosen = positions[passing(self._guests.state[positions], flags)]
         return self._selector.select(chosen, groups or ALL_GROUPS, backing=DomainFilter.BACKING in flags)
 
     def snapshot(self, now: float, selection: Selection | None = None) -> Snapshot:
         """What the selected guests (all, with all groups, if None) show at `now`, in seconds since the epoch."""
         if selection is None:
             selection = self.select((), 0, DomainFilter(0))
-        turns, ticks = self._clocks.read(now)
+        turns, ticks = self._clocks.read(now, selection.guests)
         values = self._program.evaluate(turns, ticks, selection.chosen)
         values[selection.string_slots] = selection.string_numbers
         return Snapshot.of_one_poll(selection.layout, values, time=now, source=self._source, host_cpus=HOST_CPUS)

@@ -33,6 +33,8 @@ class Selection:
     layout: Layout
     chosen: Chosen | None
     """Where the values are among the fleet's; None for all records as they stand."""
+    guests: Ints | None
+    """Positions of the guests that it has; None for all of them."""
     string_slots: Positions
     string_numbers: Words
     """Which values of the poll are strings, and what they are set to."""
@@ -49,6 +51,8 @@ class Selector:
         self._kinds: Ints = kinds.reshape(-1)
         """Guests of one kind have the same keys."""
         self._kept: OrderedDict[tuple[int, bool, bytes], Selection] = OrderedDict()
+        self._used = 0
+        """What those that are kept count together."""
         self._room = max(_KEPT_LEAST, 2 * (program.size + RECORD * program.guests))
 
     def select(self, positions: Ints, groups: int, *, backing: bool) -> Selection:
@@ -57,8 +61,9 @@ class Selector:
         selection = self._kept.get(key)
         if selection is None:
             selection = self._kept[key] = self._make(positions, groups, backing=backing)
-            while len(self._kept) > 1 and sum(cost(each.layout) for each in self._kept.values()) > self._room:
-                self._kept.popitem(last=False)
+            self._used += cost(selection.layout)
+            while len(self._kept) > 1 and self._used > self._room:
+                self._used -= cost(self._kept.popitem(last=False)[1].layout)
         self._kept.move_to_end(key)
         return selection
 
@@ -78,7 +83,8 @@ class Selector:
                 for position, kind in zip(positions.tolist(), kinds.tolist(), strict=True)
             ]
         )
-        whole = not backing and groups & ALL_GROUPS == ALL_GROUPS and np.array_equal(positions, self._everyone)
+        everybody = np.array_equal(positions, self._everyone)
+        whole = not backing and groups & ALL_GROUPS == ALL_GROUPS and everybody
         chosen = None if whole else np.empty(layout.size, np.int32)
         slots, numbers = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
         for kind, (shape, places) in plans.items():
@@ -89,7 +95,8 @@ class Selector:
             strings = np.array(shape.string_slots, np.int64)
             slots.append((first + strings).ravel())
             numbers.append(np.tile(np.arange(len(strings), dtype=np.uint64), len(members)))
-        return Selection(layout, chosen, np.concatenate(slots), np.concatenate(numbers))
+        guests = None if everybody else positions
+        return Selection(layout, chosen, guests, np.concatenate(slots), np.concatenate(numbers))
 
     def _places(self, positions: Ints, kind: int, slots: Positions) -> Ints:
         """Where among the fleet's values those slots of these guests are; a row each."""

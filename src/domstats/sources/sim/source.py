@@ -95,11 +95,11 @@ class SimSource:
         """
         return await self._host.stats(domains, groups, flags, deadline)
 
-    def stopped(self) -> set[str]:
+    async def stopped(self, _seconds: float) -> set[str]:
         """None of them: they have no processes."""
         return set()
 
-    def stopped_among(self, _domains: Sequence[Domain]) -> set[str]:
+    async def stopped_among(self, _domains: Sequence[Domain], _seconds: float) -> set[str]:
         """None of them."""
         return set()
 

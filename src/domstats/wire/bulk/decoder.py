@@ -24,7 +24,6 @@ _KNOWN_BYTES = 1 << 26
 _HINT_BYTES = 48
 """Up to here a body holds its count and the beginning of the first domain, and no number that changes: 32 bytes and the
 name stand before the first parameter, whose own name and type take 20."""
-_HINTS_MAX = 4096
 
 
 class ReplyDecoder:
@@ -40,9 +39,13 @@ class ReplyDecoder:
         """Where the plans' records alone take nearly _KNOWN_BYTES, or more: up to where others are remembered, too, so
         that forgetting is rare."""
         self._plans: OrderedDict[tuple[Template, ...], Plan] = OrderedDict()
+        """The one that was used last comes last."""
+        self._words = 0
+        """Of all plans."""
         self._decoded = 0
         self._hints: dict[tuple[int, bytes], Plan] = {}
-        """By length and beginning of a body: a guess that costs nothing, and the plan itself proves it."""
+        """By length and beginning of a body: a guess that costs nothing, and the plan itself proves it. A plan has one
+        at most, and it goes with the plan."""
 
     def decode(
         self, body: bytes | bytearray | memoryview, *, time: float = 0.0, source: str = "", host_cpus: int | None = None
@@ -58,13 +61,15 @@ class ReplyDecoder:
         plan = self._hints.get(hint)
         if plan is None or not plan.matches(words):
             plan, arranged = Scan(bytes(body), self._known, self._plan_of).run()
-            self._make_room(plan)
+            self._use(plan)
+            self._make_room()
             if arranged is None:
-                self._hints[hint] = plan
+                self._drop_hint(plan)
+                self._hints[hint], plan.hint = plan, hint
             else:
                 words = arranged
-        self._decoded += 1
-        plan.used = self._decoded
+        else:
+            self._use(plan)
         return Snapshot.of_one_poll(plan.layout, plan.read(words), time=time, source=source, host_cpus=host_cpus)
 
     def _plan_of(self, templates: list[Template]) -> Plan:
@@ -72,22 +77,30 @@ class ReplyDecoder:
         plan = self._plans.get(identity)
         if plan is None:
             plan = self._plans[identity] = Plan(templates)
-        self._plans.move_to_end(identity)
+            plan.used = self._decoded
+            self._words += plan.words
         return plan
 
-    def _make_room(self, plan: Plan) -> None:
+    def _use(self, plan: Plan) -> None:
+        """It is a reply's."""
+        self._decoded += 1
         plan.used = self._decoded
+        self._plans.move_to_end(plan.templates)
+
+    def _make_room(self) -> None:
         age = max(_PLANS_AGE, _ROUNDS * len(self._plans))
-        old = [key for key, each in self._plans.items() if each.used < self._decoded - age]
-        for key in old:
-            del self._plans[key]
-        while len(self._plans) > 1 and sum(each.words for each in self._plans.values()) > _PLANS_WORDS:
-            old.append(self._plans.popitem(last=False)[0])
-        if old:
-            self._hints.clear()
+        while len(self._plans) > 1:
+            oldest = next(iter(self._plans.values()))
+            if self._words <= _PLANS_WORDS and oldest.used >= self._decoded - age:
+                break
+            del self._plans[oldest.templates]
+            self._words -= oldest.words
+            self._drop_hint(oldest)
         if self._known.memory > max(_KNOWN_BYTES, self._room):  # domains come and go for years
-            records = chain.from_iterable(each.layout.records for each in [*self._plans.values(), plan])
+            records = chain.from_iterable(each.layout.records for each in self._plans.values())
             self._known.only(map(Template.of, records))
             self._room = self._known.memory + _KNOWN_BYTES // 2
-        if len(self._hints) > _HINTS_MAX:
-            self._hints.clear()
+
+    def _drop_hint(self, plan: Plan) -> None:
+        if plan.hint is not None and self._hints.get(plan.hint) is plan:
+            del self._hints[plan.hint]

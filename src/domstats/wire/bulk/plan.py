@@ -23,12 +23,15 @@ class Plan:
 
     __slots__ = (
         "_fixed", "_gather", "_narrow", "_signed", "_string_values", "_string_words", "_strings",
-        "_text", "layout", "used",
+        "_text", "hint", "layout", "templates", "used",
     )  # fmt: skip
 
     def __init__(self, templates: Sequence[Template]) -> None:
         self.used = 0
         """Number of the reply that it was used for last; the decoder's."""
+        self.hint: tuple[int, bytes] | None = None
+        """Length and beginning of the body that it was last found for without a hint; the decoder's."""
+        self.templates = tuple(templates)
         self.layout = Layout([template.record for template in templates])
         forms = [template.form for template in templates]
         count = struct.pack(">I", len(templates))

@@ -30,10 +30,15 @@ class Worker:
         """Done when the thread has done what it was given."""
         weakref.finalize(self, self._queue.put, None)
 
+    @property
+    def busy(self) -> bool:
+        """Whether the thread has not done yet what it was given."""
+        return self._free is not None and not self._free.done()
+
     async def do(self, work: Callable[[], T]) -> T:
         """What `work` returns or raises, when its turn has come; what is cancelled before is not done."""
         # Nothing is queued behind what may hang: of whoever gives up waiting here nothing is left.
-        while self._free is not None and not self._free.done():
+        while self._free is not None and self.busy:
             await asyncio.wait([self._free])
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
