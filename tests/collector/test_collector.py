@@ -393,9 +393,9 @@ class TestForLong:
         async with served(tmp_path, script, "domains=6&vcpus=1") as server, collecting(server, slowly) as collector:
             tracemalloc.start(FRAMES)
             await during(collector, 1800.0)
-            before, tasks = memory_of_ours(), len(asyncio.all_tasks())
-            await during(collector, 1800.0)
-            after = memory_of_ours()
+            before, tasks = await least_of_a_minute(collector), len(asyncio.all_tasks())
+            await during(collector, 1680.0)
+            after = await least_of_a_minute(collector)
             tracemalloc.stop()
             assert after - before < 0.1 * before
             assert len(asyncio.all_tasks()) <= tasks + 10, "some calls are under way"
@@ -410,6 +410,15 @@ class TestForLong:
             await server.until(lambda: all(client.gone for client in server.clients))
             assert await until_it_ends(collector) <= 1
             await collector.aclose()
+
+
+async def least_of_a_minute(collector: Collector) -> int:
+    """The bytes of ours, without what is there for a moment: with a guest that changes there are two layouts of all."""
+    found = []
+    for _ in range(6):
+        await during(collector, 10.0)
+        found.append(memory_of_ours())
+    return min(found)
 
 
 def memory_of_ours() -> int:
