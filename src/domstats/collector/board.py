@@ -212,8 +212,7 @@ class Board:
         rows = list(self.rows.values())
         parts = _parts(rows)
         sampling = _sampling(parts)
-        young = time - sampling.times[:, : len(GROUP_NAMES)] <= fresh_for  # a time that is not known is old, too
-        young &= ~sampling.ahead(time)[:, : len(GROUP_NAMES)]
+        young = ~sampling.old(time, np.tile(fresh_for, 2))[:, : len(GROUP_NAMES)]
         _set_status(sampling.status, rows, young, asked)
         self.rows = {uuid: row for uuid, row in self.rows.items() if not row.gone}
         layout, values = self._merger.merge([row.domain for row in rows], parts)

@@ -202,8 +202,7 @@ def without_old_groups(snapshot: Snapshot, seconds: float, merger: Merger | None
 
     `merger`: one that did this before, for snapshots of the same host.
     """
-    sampling = snapshot.sampling
-    young = (snapshot.time - sampling.times <= seconds) & ~sampling.ahead(snapshot.time)
+    young = ~snapshot.sampling.old(snapshot.time, seconds)
     return snapshot if young.all() else of_groups(snapshot, young, merger)
 
 

@@ -69,6 +69,13 @@ class Sampling:
             np.broadcast_to(np.float64(uncertainty), shape),
         )
 
+    def old(self, time: float, seconds: float | npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Which groups were sampled over so many seconds (of each column) before `time`, at no known time, or `ahead`.
+
+        A row for each record. Seconds since the epoch.
+        """
+        return ~(time - self.times <= seconds) | self.ahead(time)
+
     def ahead(self, time: float) -> npt.NDArray[np.bool_]:
         """Which times, a row for each record, are later than `time` by more than their uncertainty and AHEAD.
 

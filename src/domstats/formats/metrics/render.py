@@ -115,7 +115,7 @@ def _write_words(text: bytearray, places: Places, snapshot: Snapshot) -> None:
 
 def _leave_out_old(text: bytearray, page: Page, snapshot: Snapshot, seconds: float) -> None:
     """The lines of groups that are older than so many seconds, or of no known age, go."""
-    old = ~(snapshot.time - snapshot.sampling.times <= seconds) | snapshot.sampling.ahead(snapshot.time)
+    old = snapshot.sampling.old(snapshot.time, seconds)
     if not old.any():
         return
     gone = (page.columns != ALWAYS) & old[page.records, page.columns]
