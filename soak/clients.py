@@ -127,7 +127,8 @@ class Clients:
         with suppress(ConnectionError, TimeoutError):
             writer.write(self.dice.choice([b"", *RUDE]))
             await asyncio.sleep(self.dice.uniform(0, 2))
-            await asyncio.wait_for(reader.read(1000), self.dice.choice([0.01, 1.0]))
+            async with asyncio.timeout(self.dice.choice([0.01, 1.0])):
+                await reader.read(1000)
         writer.transport.abort()
         self.done["rude clients"] += 1
 

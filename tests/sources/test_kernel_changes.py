@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import resource
@@ -272,4 +273,25 @@ async def test_polls_that_were_given_up_leave_nothing_behind(proc: Path) -> None
         command.write_bytes(text)
         writer.write(text)
     assert len(await source.stats([], 0, NO_FILTERS, 10.0)) == 1
+    await source.aclose()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_poll_that_is_cancelled_as_it_ends_is_cancelled(proc: Path, turns: int) -> None:
+    """Python 3.11's wait_for forgets it then, and a collector that is being closed would go on."""
+    source = KernelSource.open(f"kernel:///?proc={proc}&sys={proc.parent}/sys")
+    answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+
+    async def do(_work: Any) -> list[Any]:
+        return await answer
+
+    source._thread.do = do  # type: ignore[assignment]  # a thread is done when it is done
+    polling = asyncio.create_task(source.domains(10.0))
+    await asyncio.sleep(0)
+    answer.set_result([])
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    was_cancelled = polling.cancel()
+    await asyncio.wait([polling])
+    assert polling.cancelled() == was_cancelled
     await source.aclose()

@@ -160,7 +160,8 @@ class KernelSource:
     async def _do(self, work: Callable[[], T], what: str, deadline: float) -> T:
         """Do the work in the thread that alone knows the host."""
         try:
-            return await asyncio.wait_for(self._thread.do(work), deadline)
+            async with asyncio.timeout(deadline):
+                return await self._thread.do(work)
         except TimeoutError:
             raise DeadlineExceeded(what, deadline) from None
 
