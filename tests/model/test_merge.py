@@ -13,7 +13,7 @@ from captures import CAPTURES, POLL1, POLL2, capture
 from domstats.catalog.groups import group_of
 from domstats.model.description import Description
 from domstats.model.domain import Domain
-from domstats.model.merge import ALL_GROUPS, PLANS_MAX, Merger, Part, without_old_groups
+from domstats.model.merge import ALL_GROUPS, PLANS_MAX, UNUSED_MAX, Merger, Part, without_old_groups
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.sampling import COLUMN_NAMES
 from domstats.model.snapshot import Snapshot
@@ -131,6 +131,21 @@ def test_other_parts_that_make_the_same_records_make_the_same_layout() -> None:
     assert after.layout is before.layout
     assert (before.values != after.values).any()
     assert content(after) == content(second)
+
+
+def test_a_plan_that_is_of_no_use_for_long_goes() -> None:
+    merger, snapshot = Merger(), ReplyDecoder().decode(capture(POLL1))
+    rows = [[Part(snapshot, position)] for position in range(len(snapshot))]
+    sizes, first = [], merged(merger, *rows[1:])
+    first.column("cpu.time")
+    for _ in range(UNUSED_MAX + 1):
+        sizes.append(merger.size)
+        assert first.layout.derived
+        now = merged(merger, *rows)
+    sizes.append(merger.size)
+    assert sizes == [len(first.values)] + UNUSED_MAX * [len(first.values) + len(now.values)] + [len(now.values)]
+    assert not first.layout.derived
+    assert merged(merger, *rows).layout is now.layout
 
 
 def test_what_was_worked_out_from_a_layout_goes_when_it_is_made_no_more() -> None:

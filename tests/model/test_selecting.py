@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,3 +75,13 @@ def test_the_layout_of_a_part_is_kept(count: int) -> None:
     assert (selector.select(WHOLE, None, parts[0]).layout is first[0]) == (count <= KEPT)
     other = ReplyDecoder().decode(capture(SMALL))
     check(selector.select(other, None, parts[-1]), other, list(range(len(other))), parts[-1])
+
+
+def test_a_layout_is_not_held_by_its_parts() -> None:
+    selector, whole = Selector(), Snapshot.of_params([(WHOLE.domains[0], WHOLE.records[0].params)])
+    source = weakref.ref(whole.layout)
+    part = selector.select(whole, [0], Wanted(int(StatsGroup.CPU)))
+    assert selector.select(whole, [0], Wanted(int(StatsGroup.CPU))).layout is part.layout
+    del whole
+    gc.collect()
+    assert source() is None

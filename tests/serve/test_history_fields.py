@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from domstats.errors import UnknownColumn, UsageError
@@ -75,7 +77,17 @@ def test_lists_are_remembered_up_to_a_number() -> None:
     fields = Fields(DEFAULT_FIELDS)
     for number in range(2500):
         assert f"net[tap{number}].rx" in names(fields, Vm(nics=(f"tap{number}",)))
-    assert len(fields._known) <= 1000
+    assert sum(map(len, fields._known.values())) <= 100
+
+
+def test_lists_of_shapes_that_are_no_more_are_forgotten() -> None:
+    fields = Fields(DEFAULT_FIELDS)
+    records = [host(0.0, [Vm(vcpus=number)]).layout.records[0] for number in (11, 12, 13)]
+    assert [len(fields.of_record(record)) for record in records] == [40, 42, 44]
+    assert len(fields._known) == 3
+    records.clear()
+    gc.collect()
+    assert not fields._known
 
 
 RICH = (

@@ -69,8 +69,9 @@ _RecordKey = tuple[str, tuple[_Piece, ...]]
 """Of which parts the record of a domain, named by its UUID, is made."""
 
 
-PLANS_MAX = 2
-"""A round is most often like the last one, or like the one whose samples came before it."""
+PLANS_MAX, UNUSED_MAX = 2, 8
+"""A round is most often like the last one, or like the one whose samples came before it; a plan that so many rounds had
+no use for is let go of."""
 
 
 class Merger:
@@ -80,6 +81,8 @@ class Merger:
         self._recipes: WeakValueDictionary[_RecipeKey, _Recipe] = WeakValueDictionary()
         self._records: WeakValueDictionary[_RecordKey, _MergedRecord] = WeakValueDictionary()
         self._plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
+        """The one that was used last comes last."""
+        self._rounds = 0
 
     @property
     def size(self) -> int:
@@ -111,8 +114,10 @@ class Merger:
         if plan is None:
             plan = self._make_plan(domains, rows, snapshots)
         self._plans[identity] = plan
-        if len(self._plans) > PLANS_MAX:
-            self._forget(self._plans.popitem(last=False)[1].layout)
+        plan.used = self._rounds = self._rounds + 1
+        oldest = next(iter(self._plans))
+        if len(self._plans) > PLANS_MAX or self._plans[oldest].used < self._rounds - UNUSED_MAX:
+            self._forget(self._plans.pop(oldest).layout)
         values = np.concatenate([_NOTHING, *(snapshot.values for snapshot in snapshots)]).take(plan.index)
         values[plan.string_slots] = plan.string_values
         return plan.layout, values
@@ -169,7 +174,7 @@ class Merger:
         return recipe
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Plan:
     domains: tuple[Domain, ...]
     records: tuple[_MergedRecord, ...]
@@ -177,6 +182,8 @@ class _Plan:
     index: Positions
     string_slots: Positions
     string_values: npt.NDArray[np.uint64]
+    used: int = 0
+    """The round it was used for last."""
 
 
 _NOTHING = np.empty(0, np.uint64)

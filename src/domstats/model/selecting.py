@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,8 @@ ALL = Wanted()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    source: Layout
+    source: ref[Layout]
+    """Not held: an old one would live on, with all that is kept with it, until somebody asks for this part again."""
     layout: Layout
     index: Positions
     """Of each value among those of the source."""
@@ -83,7 +85,7 @@ class Selector:
     def _plan(self, layout: Layout, chosen: Positions, wanted: Wanted) -> _Plan:
         what = (wanted, chosen.tobytes())
         plan = self._plans.get(what)
-        if plan is None or plan.source is not layout:
+        if plan is None or plan.source() is not layout:
             plan = self._plans[what] = _make(layout, chosen, wanted)
         self._plans.move_to_end(what)
         if len(self._plans) > KEPT:
@@ -110,7 +112,7 @@ def _make(layout: Layout, chosen: Positions, wanted: Wanted) -> _Plan:
         for number, slot in enumerate(record.shape.string_slots)
     ]
     at, numbers = np.array(places, np.int64).reshape(-1, 2).T
-    return _Plan(layout, made, np.concatenate(indexes), at, numbers.astype(np.uint64))
+    return _Plan(ref(layout), made, np.concatenate(indexes), at, numbers.astype(np.uint64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from domstats.catalog.fields import FIELDS
 from domstats.errors import UsageError
@@ -28,8 +29,8 @@ DEFAULT_FIELDS = (
 """31 series of a guest with two vCPUs, two disks and one network device."""
 FIELDS_MAX = 1000
 """How many fields may be chosen."""
-_KNOWN_MAX = 1000
-"""How many lists of series are remembered; most guests of a host share a few."""
+_KNOWN_MAX = 100
+"""How many lists of series are remembered for a shape; most guests of a host share a few, or none."""
 
 
 DERIVED, PLAIN = 0, 1
@@ -138,17 +139,18 @@ class Fields:
         self.derived: tuple[Derived, ...] = tuple(each for each in chosen if isinstance(each, Derived))
         self.plain: tuple[Plain, ...] = tuple(each for each in chosen if isinstance(each, Plain))
 
-        self._known: dict[tuple[Shape, tuple[str, ...]], tuple[Series, ...]] = {}
-        """By shape and by the names of the devices."""
+        self._known: WeakKeyDictionary[Shape, dict[tuple[str, ...], tuple[Series, ...]]] = WeakKeyDictionary()
+        """By shape, as long as there are records of it, and by the names of the devices."""
 
     def of_record(self, record: RecordLayout) -> tuple[Series, ...]:
         """What there is of them for a record, in the order of the fields; no name twice."""
-        identity = record.shape, tuple(record.strings[string] for _, _, string in name_slots(record.shape))
-        series = self._known.get(identity)
+        known = self._known.setdefault(record.shape, {})
+        names = tuple([record.strings[string] for _, _, string in name_slots(record.shape)])
+        series = known.get(names)
         if series is None:
-            if len(self._known) >= _KNOWN_MAX:
-                self._known.clear()
-            series = self._known[identity] = tuple(self._series(record))
+            if len(known) >= _KNOWN_MAX:
+                known.clear()
+            series = known[names] = tuple(self._series(record))
         return series
 
     def _series(self, record: RecordLayout) -> Iterable[Series]:
