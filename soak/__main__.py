@@ -25,8 +25,8 @@ SECONDS = 1200.0
 GUESTS = 1000
 SPEED = 60
 """Seconds of the guests' that pass in one, so that the history of an hour is full before the warm-up is over."""
-LOOKING = 1.0
-"""Seconds from one look at the gauges to the next."""
+LOOKING = 0.2
+"""Seconds from one look at the gauges to the next: the moments at which little is under way are short."""
 _STARTING = 0.2
 _ERRORS_MAX = 10
 EXPECTED = ("listening at", "domains of", "a client is turned away")
@@ -58,7 +58,8 @@ async def soak(seconds: float, folder: Path) -> bool:
     finally:
         if process.returncode is None:
             process.terminate()
-        code = await asyncio.wait_for(process.wait(), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            code = await process.wait()
     errors += unexpected(log) + [f"it ended with {code}"] * (code != 0)
     print("\n".join(errors[: 3 * _ERRORS_MAX]) or "nothing went wrong")
     if len(gauges.memory.samples) < LEAST:
@@ -98,7 +99,8 @@ async def over_and_over(act: Callable[[], Coroutine[Any, Any, None]], errors: li
     """Do it for ever; whatever goes wrong is an error of the soak, and then it is done again."""
     while True:
         try:
-            await asyncio.wait_for(act(), 2 * PATIENCE)
+            async with asyncio.timeout(2 * PATIENCE):
+                await act()
         except Exception as error:  # noqa: BLE001  all of them are told, and make the soak fail
             errors.append(f"{act.__name__}: {type(error).__name__}: {error}"[:300])
             await asyncio.sleep(LOOKING)
