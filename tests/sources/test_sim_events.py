@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from domstats.model.flags import NO_FILTERS, DomainFilter, StatsGroup
 from domstats.model.record import Record
 from domstats.model.snapshot import Snapshot
 from domstats.sources.sim.hostile import NAMES
+from domstats.sources.sim.records import Part
 from domstats.sources.sim.script import release
 from domstats.sources.sim.source import SimSource
 from domstats.wire.bulk.decoder import ReplyDecoder
@@ -65,6 +68,21 @@ def test_the_same_question_has_the_same_layout_until_something_happens(tmp_path:
         assert renamed.layout is not first.layout
         before, after = first.layout.records, renamed.layout.records
         assert [one is other for one, other in zip(before, after, strict=True)] == [False] + [True] * 19
+
+    run_fast(work())
+
+
+def test_of_what_a_guest_was_nothing_is_kept(tmp_path: Path) -> None:
+    names = ["test-1" + number * "x" for number in range(21)]
+    renames = [f"{10 * at}; rename {old}; to = '{new}'" for at, (old, new) in enumerate(pairwise(names), 1)]
+
+    async def work() -> None:
+        host = Scripted(tmp_path, events(*renames), "domains=40")
+        for name in names:
+            assert name in await host.stats()
+            gc.collect()
+            assert sum(isinstance(each, Part) for each in gc.get_objects()) <= 42, "those of the last two polls"
+            await asyncio.sleep(10.0)
 
     run_fast(work())
 

@@ -38,7 +38,7 @@ _WITHOUT_MONITOR: Mapping[Section, tuple[str, ...]] = {
 }
 """What is left of the sections that libvirt asks a guest for, when it could not be asked; the others stay whole."""
 _PARTS_A_GUEST = 6
-"""Records of a guest that are kept, those used last: by what it was, and what was asked."""
+"""Records of a guest that are kept, those used last, by what was asked; of what it was before, none."""
 
 _DevicesByKind = dict[str, dict[int, Device]]
 """By their name in COUNTS, and by number."""
@@ -102,8 +102,9 @@ class Records:
         self._sections = {section: number for number, section in enumerate((*keys.RECORD, *keys.BESIDE))}
         self._starts = np.stack([program.section_starts(section) for section in self._sections])
         self._forms: WeakValueDictionary[object, _Form] = WeakValueDictionary()
-        self._parts: OrderedDict[tuple[Life, _Asked], Part] = OrderedDict()
-        self._layouts: dict[tuple[Domain, Shape, tuple[str, ...]], RecordLayout] = {}
+        self._parts: list[dict[tuple[Life, _Asked], Part]] = [{} for _ in range(program.guests)]
+        """By the guests' positions; what was used last comes last."""
+        self._layouts: WeakValueDictionary[tuple[Domain, Shape, tuple[str, ...]], RecordLayout] = WeakValueDictionary()
         self._polls: OrderedDict[tuple[Part, ...], Poll] = OrderedDict()
         self._room = 2 * (program.size + RECORD * program.guests)
 
@@ -131,24 +132,35 @@ class Records:
     def parts(self, visited: Sequence[tuple[Life, bool]], groups: int, *, backing: bool) -> tuple[Part, ...]:
         """The records of guests with these groups, each whole, or only what needs no monitor."""
         asked = [(life, (groups, backing, whole)) for life, whole in visited]
-        found = [self._parts.get(each) for each in asked]
-        for each, part in zip(asked, found, strict=True):
-            if part is not None:
-                self._parts.move_to_end(each)
-        if None in found:
-            new = dict.fromkeys(each for each, part in zip(asked, found, strict=True) if part is None)
-            self._make(list(new))
-            found = [self._parts[each] for each in asked]
-            while len(self._parts) > max(_PARTS_A_GUEST * self._program.guests, len(found)):
-                self._parts.popitem(last=False)
-        return tuple(part for part in found if part is not None)
+        found: dict[tuple[Life, _Asked], Part] = {}
+        for each in asked:
+            own = self._parts[each[0].position]
+            if each in own:
+                found[each] = own[each] = own.pop(each)
+        missing = [each for each in dict.fromkeys(asked) if each not in found]
+        if missing:
+            found |= self._make(missing)
+        return tuple([found[each] for each in asked])
 
-    def _make(self, asked: Sequence[tuple[Life, _Asked]]) -> None:
-        """Make these records, and keep them."""
+    def _make(self, asked: Sequence[tuple[Life, _Asked]]) -> dict[tuple[Life, _Asked], Part]:
+        """These records; they are kept."""
         drafts = [self._draft(life, how) for life, how in asked]
         minus = self._minus([life for life, _ in asked], drafts)
+        made = {}
         for each, (form, record, places, _, fixed), own in zip(asked, drafts, minus, strict=True):
-            self._parts[each] = Part(form, record, places, own, fixed)
+            made[each] = Part(form, record, places, own, fixed)
+            self._keep(each, made[each])
+        return made
+
+    def _keep(self, asked: tuple[Life, _Asked], part: Part) -> None:
+        """And none of what the guest was before: time does not go back."""
+        life = asked[0]
+        old = self._parts[life.position]
+        kept = {other: each for other, each in old.items() if other[0] is life}
+        kept[asked] = part
+        while len(kept) > _PARTS_A_GUEST:
+            del kept[next(iter(kept))]
+        self._parts[life.position] = kept
 
     def _draft(self, life: Life, asked: _Asked) -> _Draft:
         form = self._form(life, asked)
@@ -157,8 +169,6 @@ class Records:
         identity = (life.domain, form.shape, strings)
         record = self._layouts.get(identity)
         if record is None:
-            if len(self._layouts) >= _PARTS_A_GUEST * self._program.guests:
-                self._layouts.clear()
             record = self._layouts[identity] = RecordLayout(life.domain, form.shape, strings)
         places = self._starts[form.sections, life.position] + form.offsets
         fixed = [(slot, _number(life, key, backing=asked[1])) for slot, key in form.numbers]
