@@ -18,6 +18,8 @@ def main(arguments: list[str]) -> int:
     figures = BUILD / "bench.json"
     figures.unlink(missing_ok=True)
     options = ["-q", "-p", "no:cacheprovider", "--benchmark-quiet", f"--benchmark-json={figures}"]
+    # That nothing was measured is no error of its own: it would hide why, such as a file that is not there.
+    options += ["-W", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"]
     chosen = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
     code = pytest.main([*options, *arguments, *([] if chosen else ["bench"])])
     if figures.exists():
