@@ -110,9 +110,9 @@ class _Block:
     """The text of each record."""
     values: Values
     """The numbers in it."""
-    ends: Positions
+    ends: npt.NDArray[np.signedinteger]
     """Where the value's place ends in the text of all records; -1 where it has none."""
-    record: Positions
+    record: npt.NDArray[np.int16]
     """The position of its record in the block."""
     narrow: npt.NDArray[np.bool_]
     """Whether its place is narrow."""
@@ -228,10 +228,12 @@ def _make_block(records: tuple[RecordLayout, ...], values: Values, style: Style)
         kinds[index] = [styles.setdefault(kind, len(styles)) if kind else 0 for kind in text.kinds]
         narrow[index] = ~text.wide
     starts = np.cumsum([0, *map(len, texts)])
-    record = np.repeat(np.arange(len(records)), np.diff(layout.starts))
+    record = np.repeat(np.arange(len(records), dtype=np.int16), np.diff(layout.starts))
     ends[ends >= 0] += starts[record[ends >= 0]]
-    blanks = _Block(tuple([each.number for each in records]), texts, values, ends, record, narrow, kinds, tuple(styles))
     out = bytearray().join(texts)
+    small: npt.NDArray[np.signedinteger] = ends.astype(np.int32) if len(out) < 1 << 31 else ends
+    numbers = tuple([each.number for each in records])
+    blanks = _Block(numbers, texts, values, small, record, narrow, kinds, tuple(styles))
     there = np.flatnonzero(ends >= 0)
     _write(np.frombuffer(out, np.uint8), blanks, style, values, there, ends[there])
     return replace(blanks, texts=[bytes(out[start:end]) for start, end in pairwise(starts.tolist())])

@@ -18,7 +18,7 @@ LARGE = 256 << 10
 ARENAS = 2
 """Heaps for all threads together: of them only one at a time runs Python."""
 EVERY = 10.0
-"""Seconds from one giving back of holes to the next; 55 MiB of a heap of 190 took 8 ms. With 30, 10 MiB more are held."""
+"""Seconds from one giving back of holes to the next; 55 MiB of a heap of 190 took 8 ms."""
 
 
 def give_back() -> None:
