@@ -99,7 +99,7 @@ async def test_all_who_wait_for_a_refresh_see_one_snapshot() -> None:
 
 async def test_an_end_that_is_cancelled_has_closed_everything() -> None:
     closed: list[str] = []
-    host = Host.open(URI).do(aclose=lambda: closed.append("host"), goodbye=lambda: PATIENCE)
+    host = Host.open(URI).do(aclose=lambda: closed.append("host"), goodbye=lambda: 0.5)
     kernel = Host.open(URI).do(aclose=lambda: closed.append("kernel"))
     collector = collector_of(host, kernel)
     await collector.start()
