@@ -15,8 +15,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from domstats.model.flags import NO_FILTERS, StatsGroup
 from domstats.sources.sim.source import SimSource
 from soak.clients import PATIENCE, Clients
@@ -115,13 +113,14 @@ def table(clients: Clients, gauges: Gauges, seconds: float, cpu: float) -> str:
     rows += [f"  {count:9,} {what}" for what, count in sorted(clients.done.items())]
     at = {name: times[int(share * (len(times) - 1))] for name, share in (("median", 0.5), ("p99", 0.99), ("worst", 1))}
     rows.append("  a scrape takes " + ", ".join(f"{name} {each * 1000:.0f} ms" for name, each in at.items()))
-    rows.append(f"{'':13}{'usual':>9} {'most':>9} {'growth':>9} {'allowed':>9}")
+    rows.append(f"{'':13}{'least':>9} {'most':>9} {'growth':>9} {'allowed':>9}")
     for gauge in gauges.all:
-        figures = (np.median(gauge.usual), max(gauge.samples), gauge.growth, gauge.most)
+        figures = (gauge.least.min(), max(gauge.samples), gauge.growth, gauge.most)
         verdict = "flat" if gauge.is_flat else "GROWS"
         rows.append(f"{gauge.name:13}" + " ".join(f"{each:9.1f}" for each in figures) + f" {gauge.unit:4}{verdict}")
     for gauge in gauges.all:
-        rows.append(f"{gauge.name}, the median of each part: " + " ".join(f"{each:.0f}" for each in gauge.usual))
+        for what, of_parts in (("least", gauge.least), ("median", gauge.medians)):
+            rows.append(f"{gauge.name}, the {what} of each part: " + " ".join(f"{each:.0f}" for each in of_parts))
     return "\n".join(rows)
 
 

@@ -11,8 +11,6 @@ CAPTURES = tuple(sorted(path.name.removesuffix(".xdr.xz") for path in DATA.glob(
 
 POLL1 = "libvirt-9.0-1024-guests-poll1"
 POLL2 = "libvirt-9.0-1024-guests-poll2"
-OTHERS = tuple(name for name in CAPTURES if name != POLL2)
-"""All but one that has the same keys as another, for what says nothing of two polls, and takes long."""
 FLAT = ("libvirt-12.8-12-guests-backing", "libvirt-12.8-12-guests-poll1", "libvirt-9.0-1024-guests-backing")
 """Those with most kinds of values, where a test would take long for all."""
 

@@ -36,7 +36,6 @@ async def test_after_a_round_all_is_as_it_was(tmp_path: Path) -> None:
         ([100 + number / 10 for number in range(200)], False),
         ([100 + number / 10 + 50 * (number % 2) for number in range(200)], False),
         ([100 - number / 10 for number in range(200)], True),
-        ([150.0] * 55 + [100.0] + [150.0] * 144, True),
         ([100 + number / 10 - 50 * (number % 10 == 0) * (number > 120) for number in range(200)], False),
     ],
 )

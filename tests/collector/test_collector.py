@@ -380,7 +380,7 @@ class TestADaemonThatFails:
 
 class TestForLong:
     @in_fast_time
-    async def test_half_an_hour_shows_no_growth(self, tmp_path: Path) -> None:
+    async def test_an_hour_shows_no_growth(self, tmp_path: Path) -> None:
         every_minute = (
             (0, "hang test-2", ""),
             (30, "answer test-2", ""),
@@ -389,16 +389,16 @@ class TestForLong:
             (40, "attach test-1", "; device = 'disk'"),
             (50, "detach test-1", "; device = 'disk'"),
         )
-        script = events(*(f"{60 * minute + at}; {do}{how}" for minute in range(1, 30) for at, do, how in every_minute))
+        script = events(*(f"{60 * minute + at}; {do}{how}" for minute in range(1, 60) for at, do, how in every_minute))
         slowly = dict.fromkeys(("state", "net", "perf", "memory"), 6.0)  # or the test would take a minute
         async with served(tmp_path, script, "domains=6&vcpus=1") as server, collecting(server, slowly) as collector:
             tracemalloc.start(FRAMES)
-            await during(collector, 840.0)
+            await during(collector, 1800.0)
             before, tasks = await least_of_a_minute(collector), len(asyncio.all_tasks())
-            await during(collector, 840.0)
+            await during(collector, 1680.0)
             after = await least_of_a_minute(collector)
             tracemalloc.stop()
-            assert after - before < 0.05 * before
+            assert after - before < 0.1 * before
             assert len(asyncio.all_tasks()) <= tasks + 10, "some calls are under way"
             await until(collector, fresh)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from captures import CAPTURES, OTHERS, POLL1, POLL2, capture
+from captures import CAPTURES, POLL1, POLL2, capture
 from domstats.catalog.fields import FIELDS
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.formats import openmetrics, prometheus, registry
@@ -126,7 +126,7 @@ def test_prometheus_own_library_reads_the_same_numbers(form: str) -> None:
     assert parsed(form, text) == {series: float(number) for series, number in read(text).items()}
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", CAPTURES)
 def test_promtool_has_no_complaint(promtool: Callable[..., str], name: str) -> None:
     snapshot = ReplyDecoder().decode(capture(name))
     for options in (Options(), EVERYTHING):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from captures import OTHERS, capture
+from captures import CAPTURES, capture
 from domstats.errors import MixedTypes, UnknownField, UnknownGroup
 from domstats.model.columns import DTYPES
 from domstats.model.domain import Domain
@@ -75,7 +75,7 @@ def test_a_column_costs_nothing_where_there_is_nothing() -> None:
     assert len(host([]).table("domain")) == 1
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", CAPTURES)
 def test_columns_of_a_real_host_hold_what_its_records_hold(name: str) -> None:
     snapshot = ReplyDecoder().decode(capture(name))
     for key in (

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from captures import OTHERS, capture
+from captures import CAPTURES, capture
 from domstats.catalog.fields import Kind
 from domstats.catalog.lookup import kind_of
 from domstats.errors import NoRate
@@ -75,7 +75,7 @@ def test_keys_that_no_catalogue_knows_or_no_format_could_name_are_left_out(key: 
     assert laid_over(LIBVIRT, (P(key, T.ULLONG, 1),))["vm"].keys() == poll(LIBVIRT)["vm"].keys()
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", CAPTURES)
 def test_a_kernel_that_knows_every_key_changes_no_key_type_or_order(name: str) -> None:
     libvirt = ReplyDecoder().decode(capture(name))
     kernel = Snapshot(libvirt.layout, libvirt.values + np.uint64(1), 0.0, libvirt.sampling, None)

@@ -153,7 +153,7 @@ class Records:
         return made
 
     def _keep(self, asked: tuple[Life, _Asked], part: Part) -> None:
-        """And none of what the guest was before: time does not go back."""
+        """Keep it, and nothing of what the guest was before: time does not go back."""
         life = asked[0]
         old = self._parts[life.position]
         kept = {other: each for other, each in old.items() if other[0] is life}
