@@ -51,6 +51,12 @@ def all_fresh(snapshot: Snapshot) -> bool:
     return len(snapshot) == GUESTS and not snapshot.problems
 
 
+def all_since(snapshot: Snapshot, time: float) -> bool:
+    """Whether every group of every guest has been sampled since then."""
+    ages = [record.age for record in snapshot]
+    return all_fresh(snapshot) and all(age is not None and snapshot.time - age >= time for age in ages)
+
+
 @pytest.fixture
 async def collector(spare: Hypervisor) -> AsyncIterator[domstats.Collector]:
     async with domstats.collect(spare.uri, plan=QUICKLY, share=1.0) as collector:
@@ -170,11 +176,12 @@ def sockets() -> int:
 
 async def through_a_restart(spare: Hypervisor, collector: domstats.Collector, how: signal.Signals) -> None:
     """libvirtd ends and comes back; nothing of what was known is lost, and then all of it is new."""
-    reconnects, sweeps = collector.cost.reconnects, collector.cost.sweeps
+    reconnects = collector.cost.reconnects
     restart = asyncio.create_task(asyncio.to_thread(spare.restart_daemon, how))
     meanwhile = await until(collector, lambda _: collector.cost.reconnects > reconnects)
     await restart
-    meanwhile += await until(collector, lambda each: collector.cost.sweeps > sweeps + 1 and all_fresh(each))
+    restarted = collector.clock()
+    meanwhile += await until(collector, lambda each: all_since(each, restarted))
     assert all(len(each) == GUESTS for each in meanwhile), "what was known stays"
     assert all(record.domain.id is not None for each in meanwhile for record in each)
     assert collector.trouble is None
