@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -16,7 +17,10 @@ from domstats.model.flags import NO_FILTERS
 from domstats.serve.libvirt.bulk import SupportedGroups
 from domstats.serve.libvirt.server import LibvirtServer
 from domstats.serve.sockets import listen
+from domstats.sources.libvirt.source import LibvirtSource
 from domstats.sources.sim.source import SimSource
+from domstats.wire.bulk.plan import Plan
+from serving import PATIENCE, serving
 
 URI = "sim:///?domains=5"
 UNKNOWN = 1 << 20
@@ -60,3 +64,23 @@ async def test_a_server_that_is_stopped_is_let_go_of(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         gc.collect()
         assert left() is None
+
+
+async def test_replies_of_a_host_that_changes_all_the_time_keep_little(tmp_path: Path) -> None:
+    """Whoever still holds snapshots does not hold what replies to their questions were put together with."""
+    events = [
+        f"[[event]]\nat = {at / 2}\ndo = 'attach'\ndomains = ['build-1']\ndevice = 'nic'\n" for at in range(1, 60)
+    ]
+    script = tmp_path / "script.toml"
+    script.write_text("\n".join(events), encoding="utf-8")
+    snapshots = []
+    async with (
+        serving(f"{URI}&script={script}", tmp_path / "sock", state=0.1) as served,
+        asyncio.timeout(PATIENCE),
+        aclosing(await LibvirtSource.open(served.uri, {}, deadline=PATIENCE)) as source,
+    ):
+        while len({id(each.layout) for each in snapshots}) < 4:
+            await source.stats([], 0, NO_FILTERS, PATIENCE)
+            snapshots.append(served.collector.latest)
+            await asyncio.sleep(0.1)
+        assert sum(Plan in layout.derived for layout in {each.layout for each in snapshots}) == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from domstats.catalog.groups import GROUP_NAMES, GROUPS, OTHER
@@ -24,7 +24,7 @@ from domstats.serve.freshness import PATIENCE, Freshness
 from domstats.serve.libvirt.behind import Behind
 from domstats.serve.libvirt.lists import NOT_KNOWN_HERE, STATE_FLAGS, Roll, Rolls, check_flags, passes
 from domstats.sources import Source
-from domstats.wire.bulk.encoder import encode_reply
+from domstats.wire.bulk.encoder import ReplyEncoder, encode_reply
 from domstats.wire.failure import RPC_DOMAIN
 from domstats.wire.limits import RECORDS_MAX
 from domstats.wire.packet import PAYLOAD_MAX
@@ -38,8 +38,8 @@ _FLAGS = sum(DomainFilter)
 _FUNCTION = "qemuConnectGetAllDomainStats"
 _KEPT_BYTES = 1 << 27
 """Bytes of replies that are kept for a snapshot."""
-_MERGERS = 16
-"""Selections whose parts are kept; clients ask for a few, over and over."""
+_SELECTIONS = 16
+"""Those whose parts are kept; clients ask for a few, over and over."""
 _MERGED_VALUES = 2_000_000
 """Values that these may have together, unless the newest alone has more."""
 _UNUSED = 60
@@ -62,6 +62,17 @@ class _Choice:
     """Where disks come from, with the images they are based on."""
 
 
+@dataclass(slots=True, eq=False)
+class _Selection:
+    """How replies to one kind of question are made."""
+
+    merger: Merger
+    encode: Callable[[Snapshot, int], bytes]
+    """As encode_reply."""
+    used: int
+    """The number of the snapshot for which it was used last."""
+
+
 class Bulk:
     """Answers the calls for the statistics of many domains."""
 
@@ -74,8 +85,10 @@ class Bulk:
         self._replies: dict[_Choice, bytes] = {}
         self._snapshots = 0
         """How many there have been."""
-        self._mergers: OrderedDict[object, tuple[Merger, int]] = OrderedDict()
-        """By what they choose, the one last used last; and for which snapshot that was."""
+        self._whole = ReplyEncoder()
+        """Of replies with everything there is, which need no selection."""
+        self._selections: OrderedDict[object, _Selection] = OrderedDict()
+        """By what they choose, the one last used last."""
 
     async def reply(self, domains: Sequence[Domain], stats: int, flags: int) -> bytes:
         """The body of the reply (virConnectGetAllDomainStats, virDomainListGetStats). Raises RemoteError."""
@@ -116,7 +129,7 @@ class Bulk:
         if self._snapshot is not snapshot:
             self._snapshot, self._replies = snapshot, {}
             self._snapshots += 1
-            self._forget_mergers()
+            self._forget_selections()
         reply = self._replies.get(choice)
         if reply is None:
             reply = self._encode(snapshot, roll, choice)
@@ -132,34 +145,37 @@ class Bulk:
         whole = choice.positions is None and len(positions) == len(snapshot)
         try:
             if whole and choice.groups == ALL_GROUPS and choice.backing is None:
-                return encode_reply(snapshot, PAYLOAD_MAX)
+                return self._whole.encode(snapshot, PAYLOAD_MAX)
+            selection = self._selection(choice)
             rows = [_parts(snapshot, position, choice) for position in positions]
             domains = [snapshot.layout.records[position].domain for position in positions]
-            layout, values = self._merger(choice).merge(domains, rows)
-            self._forget_mergers()
+            layout, values = selection.merger.merge(domains, rows)
+            self._forget_selections()
             chosen = Snapshot(layout, values, snapshot.time, snapshot.sampling, snapshot.host_cpus)
-            return encode_reply(chosen, PAYLOAD_MAX)
+            return selection.encode(chosen, PAYLOAD_MAX)
         except LimitExceeded:
             raise RemoteError(RPC_ERROR, RPC_DOMAIN, TOO_LARGE_TEXT) from None
 
-    def _merger(self, choice: _Choice) -> Merger:
+    def _selection(self, choice: _Choice) -> _Selection:
         """Calls for one domain after another are cheap to put together anew, and share one."""
         few = choice.positions is not None and len(choice.positions) <= 1
         key = (0, 0, False) if few else (choice.positions, choice.groups, choice.backing is not None)
-        kept = self._mergers.pop(key, None)
-        merger = Merger() if kept is None else kept[0]
-        self._mergers[key] = merger, self._snapshots
-        return merger
+        selection = self._selections.pop(key, None)
+        if selection is None:
+            selection = _Selection(Merger(), encode_reply if few else ReplyEncoder().encode, 0)
+        selection.used = self._snapshots
+        self._selections[key] = selection
+        return selection
 
-    def _forget_mergers(self) -> None:
+    def _forget_selections(self) -> None:
         """Those that nobody has used for long, and the oldest, where they are too many or too large together."""
-        size = sum(merger.size for merger, _ in self._mergers.values())
-        for key, (merger, used) in list(self._mergers.items()):
-            too_much = len(self._mergers) > _MERGERS or (size > _MERGED_VALUES and len(self._mergers) > 1)
-            if not too_much and self._snapshots - used < _UNUSED:
+        size = sum(each.merger.size for each in self._selections.values())
+        for key, selection in list(self._selections.items()):
+            too_much = len(self._selections) > _SELECTIONS or (size > _MERGED_VALUES and len(self._selections) > 1)
+            if not too_much and self._snapshots - selection.used < _UNUSED:
                 break
-            del self._mergers[key]
-            size -= merger.size
+            del self._selections[key]
+            size -= selection.merger.size
 
 
 def _groups(stats: int) -> int:

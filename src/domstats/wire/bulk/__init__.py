@@ -6,5 +6,5 @@ plan      a whole body as templates: compare, gather the numbers, scatter them
 parse     reading a record that nothing is known of, with every check
 scan      finding the known records in a body
 decoder   ReplyDecoder, which remembers
-encoder   the way back
+encoder   the way back, and ReplyEncoder, which remembers
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 from domstats.errors import LimitExceeded
 from domstats.model.layout import Layout
 from domstats.model.snapshot import Snapshot
@@ -25,6 +27,25 @@ def encode_reply(snapshot: Snapshot, longest: int | None = None) -> bytes:
     elif longest is not None and plan.words * WORD > longest:
         raise _too_long(longest)
     return plan.write(snapshot.values)
+
+
+class ReplyEncoder:
+    """Encodes one snapshot of a host after another; of what their replies are put together with, the last is kept.
+
+    A layout may live on for seconds in who still reads it, and its plan takes 12 MB for 1,024 guests.
+    """
+
+    def __init__(self) -> None:
+        self._layout: weakref.ref[Layout] | None = None
+        """The one last encoded."""
+
+    def encode(self, snapshot: Snapshot, longest: int | None = None) -> bytes:
+        """See `encode_reply`."""
+        before = None if self._layout is None else self._layout()
+        if before is not None and before is not snapshot.layout:
+            before.derived.pop(Plan, None)
+        self._layout = weakref.ref(snapshot.layout)
+        return encode_reply(snapshot, longest)
 
 
 def _templates(layout: Layout, longest: int | None) -> list[Template]:
