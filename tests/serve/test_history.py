@@ -153,6 +153,42 @@ class TestDevices:
         assert [value for _, value in numbers(history, "block[sda].rd.bytes")][:3] == [None] * 3
         assert None not in [value for _, value in numbers(history, "block[sda].rd.bytes")][3:]
 
+    @pytest.mark.parametrize("again", [None, 130], ids=["once", "and another in between"])
+    def test_those_that_are_detached_are_remembered_for_an_hour(self, again: int | None) -> None:
+        history = History(["block.<i>.read", "block.<i>.rd.bytes", "mem"], periods=EVERY_15)
+        many, gone, tracks = ("vda", "vdb", "vdc", "vdd", "vde"), 10, []
+        for number in range(420):
+            disks = many if number < gone else ("vda", "vdx") if number == again else ("vda",)
+            history.add(host(15.0 * number, [Vm(disks=disks)]))
+            tracks.append(sum(map(len, history._guests[Vm().uuid]._tracks)))
+            if gone <= number < gone + 240:
+                known = [time for time, value in numbers(history, "block[vde].read") if value is not None]
+                assert known[-1] == 15.0 * (gone - 1)
+        last = gone - 1 if again is None else again
+        assert set(tracks[: last + 241]) == {2 * 2 + 1}
+        assert set(tracks[last + 242 :]) == {2 + 1}
+        assert not [name for name in history.fields(Vm().uuid) if name.startswith(("block[vde]", "block[vdx]"))]
+        assert len(numbers(history, "block[vda].read")) == len(numbers(history, "block[vda].rd.bytes")) == 241
+
+    def test_those_of_a_guest_that_is_stuck_stay(self) -> None:
+        history = History(["block.<i>.read", "mem"], periods=EVERY_15)
+        for number in range(600):
+            vm = Vm(disks=("vda",), status=Status.BLOCKED if number > 20 else Status.FRESH)
+            sampled = dict.fromkeys(range(len(COLUMN_NAMES)), min(15.0 * number, 300.0))
+            history.add(host(15.0 * number, [vm, Vm(2)], sampled=sampled))
+        assert len(history.fields(Vm().uuid)) == len(history._guests[Vm().uuid]._tracks[0]) == 2
+
+    def test_the_room_of_what_was_detached_is_for_others(self) -> None:
+        history = History(["mem", "block.<i>.read"], periods=EVERY_15)
+        disks, none = (host(0.0, [Vm(each, disks=has) for each in range(200)]) for has in (("vda",), ()))
+        more = host(0.0, [Vm(each, disks=()) for each in range(400)])
+        kept = []
+        for number in range(270):
+            history.add(later(disks if number < 10 else none if number < 260 else more, 15.0 * number))
+            kept.append(history.kept().bytes)
+        assert set(kept) == {kept[0]}
+        assert len(numbers(history, "mem", Vm(399))) == 10
+
     def test_names_that_change_for_ever_take_no_more_room(self) -> None:
         history = History(periods=EVERY_15)
         for number in range(500):

@@ -24,7 +24,8 @@ class Track:
     column: int
     """Index into model.sampling.COLUMN_NAMES of what its series are sampled with."""
     lanes: list[Series | None] = field(default_factory=lambda: [None] * LANES)
-    """The series in each lane; one that the guest has no longer stays until another needs its lane."""
+    """The series in each lane; one that the guest has no longer stays until another needs its lane, or all of them have
+    nothing left to show."""
 
 
 _Lane = tuple[Track, int]
@@ -53,6 +54,13 @@ class Guest:
         """The series that it has and that have their lanes; None where there was no room for all of them."""
         self.pieces: tuple[Piece, Piece] = (_piece([], set()), _piece([], set()))
         self._tracks: tuple[list[Track], list[Track]] = ([], [])
+        self._names: set[str] = set()
+        """Of the series that it has."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there are tracks into which nothing comes any more: their devices were detached, or it is off."""
+        return any(self._idle(kind) for kind in (DERIVED, PLAIN))
 
     def place(self, series: Sequence[Series], stores: Sequence[Store], paces: Positions) -> bool:
         """Give each of the series a lane; those that had one keep it. Whether there was room for all of them.
@@ -74,10 +82,32 @@ class Guest:
             if moving:
                 _move(moving, self._tracks[kind][old:], store)
                 self._drop_empty(kind, store)
-        names = {each.name for each in series}
-        self.pieces = (_piece(self._tracks[DERIVED], names), _piece(self._tracks[PLAIN], names))
+        self._names = {each.name for each in series}
+        self._gather()
         self.placed = series if complete else None
         return complete
+
+    def drop_old(self, stores: Sequence[Store], since: float) -> float | None:
+        """Let go of the tracks into which nothing comes any more, and nothing has come since then.
+
+        When something came last into the oldest of those that are left; None if none is.
+        """
+        left: list[float] = []
+        for kind, store in enumerate(stores):
+            last = {track.number: float(store.last[track.number]) for track in self._idle(kind)}
+            old = {number for number, time in last.items() if time < since}
+            store.release(sorted(old))
+            self._tracks[kind][:] = [track for track in self._tracks[kind] if track.number not in old]
+            left += [time for time in last.values() if time >= since]
+        self._gather()
+        return min(left, default=None)
+
+    def _idle(self, kind: int) -> list[Track]:
+        here = self._names
+        return [track for track in self._tracks[kind] if not any(each and each.name in here for each in track.lanes)]
+
+    def _gather(self) -> None:
+        self.pieces = (_piece(self._tracks[DERIVED], self._names), _piece(self._tracks[PLAIN], self._names))
 
     def _keep(self, kind: int, store: Store, now: dict[str, Series]) -> tuple[set[str], dict[str, _Lane]]:
         """The names of the series that have a lane, and the lanes of those that are sampled with others now.

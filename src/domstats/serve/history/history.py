@@ -108,6 +108,8 @@ class History:
         self._gathers: tuple[_Gather, ...] = ()
         self._gone: dict[str, float] = {}
         """When guests were seen to be gone, in seconds since the epoch; the first comes first."""
+        self._idle: dict[str, float] = {}
+        """Guests with tracks into which nothing comes any more, and since when nothing has come into one of them."""
         self._unplaced: set[str] = set()
         """Guests that have not all their lanes."""
         self._place_again = False
@@ -138,7 +140,7 @@ class History:
         """Forget everything."""
         for guest in self._guests.values():
             guest.release(self._room.stores)
-        for each in (self._guests, self._gone, self._unplaced):
+        for each in (self._guests, self._gone, self._idle, self._unplaced):
             each.clear()
         self._last, self._gathers = None, ()
 
@@ -216,6 +218,8 @@ class History:
             if guest.record is not record or (guest.placed is None and not is_full):
                 guest.record = record
                 is_full = not self._place(uuid, guest, self._fields.of_record(record)) or is_full
+                if guest.is_idle:
+                    self._idle.setdefault(uuid, snapshot.time)
         return tuple(_gather(snapshot, self._fields, self._guests, there, kind) for kind in (DERIVED, PLAIN))
 
     def _place(self, uuid: str, guest: Guest, series: Sequence[Series]) -> bool:
@@ -234,10 +238,18 @@ class History:
     def _forget_old(self, now: float) -> None:
         for uuid in [uuid for uuid, since in self._gone.items() if now - since > SECONDS]:
             self._forget(uuid)
+        for uuid in [uuid for uuid, since in self._idle.items() if now - since > SECONDS]:
+            left = self._guests[uuid].drop_old(self._room.stores, now - SECONDS)
+            if left is None:
+                del self._idle[uuid]
+            else:
+                self._idle[uuid] = left
+            self._place_again = True
 
     def _forget(self, uuid: str) -> None:
         """Let go of a guest that is gone."""
         del self._gone[uuid]
+        self._idle.pop(uuid, None)
         self._guests.pop(uuid).release(self._room.stores)
         self._place_again = True
 
