@@ -176,12 +176,12 @@ def sockets() -> int:
 
 async def through_a_restart(spare: Hypervisor, collector: domstats.Collector, how: signal.Signals) -> None:
     """libvirtd ends and comes back; nothing of what was known is lost, and then all of it is new."""
-    reconnects = collector.cost.reconnects
+    reconnects, sweeps = collector.cost.reconnects, collector.cost.sweeps
     restart = asyncio.create_task(asyncio.to_thread(spare.restart_daemon, how))
     meanwhile = await until(collector, lambda _: collector.cost.reconnects > reconnects)
     await restart
     restarted = collector.clock()
-    meanwhile += await until(collector, lambda each: all_since(each, restarted))
+    meanwhile += await until(collector, lambda each: collector.cost.sweeps > sweeps + 1 and all_since(each, restarted))
     assert all(len(each) == GUESTS for each in meanwhile), "what was known stays"
     assert all(record.domain.id is not None for each in meanwhile for record in each)
     assert collector.trouble is None
