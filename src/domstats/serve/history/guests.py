@@ -96,8 +96,7 @@ class Guest:
         for kind, store in enumerate(stores):
             last = {track.number: float(store.last[track.number]) for track in self._idle(kind)}
             old = {number for number, time in last.items() if time < since}
-            store.release(sorted(old))
-            self._tracks[kind][:] = [track for track in self._tracks[kind] if track.number not in old]
+            self._let_go(kind, store, old)
             left += [time for time in last.values() if time >= since]
         self._gather()
         return min(left, default=None)
@@ -133,9 +132,11 @@ class Guest:
         return placed, moving
 
     def _drop_empty(self, kind: int, store: Store) -> None:
-        empty = [track for track in self._tracks[kind] if not any(track.lanes)]
-        store.release([track.number for track in empty])
-        self._tracks[kind][:] = [track for track in self._tracks[kind] if any(track.lanes)]
+        self._let_go(kind, store, {track.number for track in self._tracks[kind] if not any(track.lanes)})
+
+    def _let_go(self, kind: int, store: Store, numbers: set[int]) -> None:
+        store.release(sorted(numbers))
+        self._tracks[kind][:] = [track for track in self._tracks[kind] if track.number not in numbers]
 
     def _lanes(self, kind: int, store: Store, column: int, pace: int, placed: set[str]) -> Iterator[_Lane]:
         """Lanes for new series: empty ones, then those whose series are no more, then those of new tracks."""
