@@ -157,3 +157,18 @@ def test_a_record_of_a_block_goes_when_another_takes_its_place() -> None:
 
 def test_no_domains() -> None:
     assert render(Snapshot.of_params([]), STYLE, [b"nothing"]) == b"nothing"
+
+
+def test_a_text_holds_its_own_numbers_and_not_the_whole_poll() -> None:
+    """Each block may be of another poll, and a poll has the numbers of all of them."""
+    count = 2 * BLOCK_MAX
+    snapshot = numbers([f"vm-{number}" for number in range(count)], [10**9 + number for number in range(count)])
+    rest = snapshot.time, snapshot.sampling, snapshot.host_cpus
+    polls = [Snapshot(snapshot.layout, snapshot.values.copy(), *rest) for _ in range(2)]
+    values = [weakref.ref(poll.values) for poll in polls]
+    between = [b"\n"] * (count + 1)
+    for poll in polls:
+        assert render(poll, STYLE, between) == by_hand(poll, between)
+    del poll
+    polls.clear()
+    assert all(each() is None for each in values)

@@ -109,7 +109,7 @@ class _Block:
     texts: list[bytes]
     """The text of each record."""
     values: Values
-    """The numbers in it."""
+    """The numbers in it: a copy, so that it does not hold those of all other records of the same poll."""
     ends: npt.NDArray[np.signedinteger]
     """Where the value's place ends in the text of all records; -1 where it has none."""
     record: npt.NDArray[np.int16]
@@ -233,7 +233,7 @@ def _make_block(records: tuple[RecordLayout, ...], values: Values, style: Style)
     out = bytearray().join(texts)
     small: npt.NDArray[np.signedinteger] = ends.astype(np.int32) if len(out) < 1 << 31 else ends
     numbers = tuple([each.number for each in records])
-    blanks = _Block(numbers, texts, values, small, record, narrow, kinds, tuple(styles))
+    blanks = _Block(numbers, texts, values.copy(), small, record, narrow, kinds, tuple(styles))
     there = np.flatnonzero(ends >= 0)
     _write(np.frombuffer(out, np.uint8), blanks, style, values, there, ends[there])
     return replace(blanks, texts=[bytes(out[start:end]) for start, end in pairwise(starts.tolist())])
