@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from weakref import ref
 
 import pytest
 
@@ -11,6 +12,7 @@ from domstats.formats.named import COLUMNS
 from domstats.formats.table.view import View
 from domstats.model.params import ParamType
 from domstats.serve.history.fields import _DEVICES, _DOMAIN, DEFAULT_FIELDS, FIELDS_MAX, Fields
+from domstats.serve.history.guests import Guest
 from domstats.serve.history.history import History
 from histories import EVERY_15, Vm, host, numbers
 
@@ -73,21 +75,22 @@ def test_of_a_disks_images_the_topmost_counts() -> None:
     assert names(Fields(["block.<i>.read"]), vm) == ["block[vda].read", "block[vdb].read"]
 
 
-def test_lists_are_remembered_up_to_a_number() -> None:
-    fields = Fields(DEFAULT_FIELDS)
-    for number in range(2500):
-        assert f"net[tap{number}].rx" in names(fields, Vm(nics=(f"tap{number}",)))
-    assert sum(map(len, fields._known.values())) <= 100
+def test_a_guest_keeps_its_series_as_long_as_its_devices_have_their_names() -> None:
+    fields, guest = Fields(DEFAULT_FIELDS), Guest()
+    first, again, other = (host(0.0, [Vm(nics=(nic,))]).layout.records[0] for nic in ("tap1", "tap1", "tap2"))
+    series = guest.see(first, fields)
+    assert guest.see(again, fields) is series
+    assert [each.name for each in guest.see(other, fields) if each not in series] == ["net[tap2].rx", "net[tap2].tx"]
 
 
-def test_lists_of_shapes_that_are_no_more_are_forgotten() -> None:
+def test_nothing_is_remembered_of_shapes_that_are_no_more() -> None:
     fields = Fields(DEFAULT_FIELDS)
-    records = [host(0.0, [Vm(vcpus=number)]).layout.records[0] for number in (11, 12, 13)]
-    assert [len(fields.of_record(record)) for record in records] == [40, 42, 44]
-    assert len(fields._known) == 3
-    records.clear()
+    record = host(0.0, [Vm(vcpus=11)]).layout.records[0]
+    assert len(fields.of_record(record)) == 40
+    shape = ref(record.shape)
+    del record
     gc.collect()
-    assert not fields._known
+    assert shape() is None
 
 
 RICH = (

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from domstats.catalog.fields import FIELDS
 from domstats.errors import UsageError
@@ -29,9 +28,6 @@ DEFAULT_FIELDS = (
 """31 series of a guest with two vCPUs, two disks and one network device."""
 FIELDS_MAX = 1000
 """How many fields may be chosen."""
-_KNOWN_MAX = 100
-"""How many lists of series are remembered for a shape; most guests of a host share a few, or none."""
-
 
 DERIVED, PLAIN = 0, 1
 """The kinds of series: figures in 32 bits, and values as they are."""
@@ -139,21 +135,8 @@ class Fields:
         self.derived: tuple[Derived, ...] = tuple(each for each in chosen if isinstance(each, Derived))
         self.plain: tuple[Plain, ...] = tuple(each for each in chosen if isinstance(each, Plain))
 
-        self._known: WeakKeyDictionary[Shape, dict[tuple[str, ...], tuple[Series, ...]]] = WeakKeyDictionary()
-        """By shape, as long as there are records of it, and by the names of the devices."""
-
     def of_record(self, record: RecordLayout) -> tuple[Series, ...]:
         """What there is of them for a record, in the order of the fields; no name twice."""
-        known = self._known.setdefault(record.shape, {})
-        names = tuple([record.strings[string] for _, _, string in name_slots(record.shape)])
-        series = known.get(names)
-        if series is None:
-            if len(known) >= _KNOWN_MAX:
-                known.clear()
-            series = known[names] = tuple(self._series(record))
-        return series
-
-    def _series(self, record: RecordLayout) -> Iterable[Series]:
         found: dict[str, Series] = {}
         devices = _devices(record.shape)
         for number, field in enumerate(self.derived):
@@ -162,7 +145,13 @@ class Fields:
         for number, plain in enumerate(self.plain):
             for series in _plain_series(record, devices, plain, number):
                 found.setdefault(series.name, series)
-        return found.values()
+        return tuple(found.values())
+
+
+def has_the_same(record: RecordLayout, other: RecordLayout) -> bool:
+    """Whether two records have the same series: their shape is the same, and so are the names of their devices."""
+    slots = name_slots(record.shape) if record.shape is other.shape else None
+    return slots is not None and all(record.strings[string] == other.strings[string] for _, _, string in slots)
 
 
 def _field(name: str) -> Field:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domstats.model.layout import Positions, RecordLayout
-from domstats.serve.history.fields import DERIVED, PLAIN, Series
+from domstats.serve.history.fields import DERIVED, PLAIN, Fields, Series, has_the_same
 from domstats.serve.history.rings import LANES
 from domstats.serve.history.store import Store
 
@@ -50,12 +50,21 @@ class Guest:
     def __init__(self) -> None:
         self.record: RecordLayout | None = None
         """The last one seen."""
+        self._series: Sequence[Series] = ()
+        """Those that it has."""
         self.placed: Sequence[Series] | None = None
         """The series that it has and that have their lanes; None where there was no room for all of them."""
         self.pieces: tuple[Piece, Piece] = (_piece([], set()), _piece([], set()))
         self._tracks: tuple[list[Track], list[Track]] = ([], [])
         self._names: set[str] = set()
         """Of the series that it has."""
+
+    def see(self, record: RecordLayout, fields: Fields) -> Sequence[Series]:
+        """The series that the guest has with this record, its last one from now on."""
+        if self.record is None or not has_the_same(record, self.record):
+            self._series = fields.of_record(record)
+        self.record = record
+        return self._series
 
     @property
     def is_idle(self) -> bool:

@@ -216,8 +216,7 @@ class History:
             guest = self._guests.get(uuid) or self._guests.setdefault(uuid, Guest())
             record = snapshot.layout.records[position]
             if guest.record is not record or (guest.placed is None and not is_full):
-                guest.record = record
-                is_full = not self._place(uuid, guest, self._fields.of_record(record)) or is_full
+                is_full = not self._place(uuid, guest, guest.see(record, self._fields)) or is_full
                 if guest.is_idle:
                     self._idle.setdefault(uuid, snapshot.time)
         return tuple(_gather(snapshot, self._fields, self._guests, there, kind) for kind in (DERIVED, PLAIN))
