@@ -155,8 +155,8 @@ def test_what_was_worked_out_from_a_layout_goes_when_it_is_made_no_more() -> Non
     for number in range(PLANS_MAX + 1):
         made.append(merged(merger, *rows[number:]))
         made[-1].layout.index, made[-1].column("cpu.time")
-        assert ("column", "cpu.time") in made[-1].layout.derived
+        assert "cpu.time" in made[-1].layout.derived["columns"]
     assert not made[0].layout.derived
-    assert all(("column", "cpu.time") in each.layout.derived for each in made[1:])
+    assert all("cpu.time" in each.layout.derived["columns"] for each in made[1:])
     values, there = made[0].column("cpu.time")
     assert values[there].tolist() == [record["cpu.time"] for record in made[0] if "cpu.time" in record]

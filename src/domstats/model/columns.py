@@ -14,6 +14,9 @@ from domstats.model.layout import Layout, Positions
 from domstats.model.names import is_other_name, resolve
 from domstats.model.params import ParamType
 
+COLUMNS_MAX = 1024
+"""Columns that are kept with a layout, so many as all streams of a service may have; it may be asked for any name."""
+
 Values = npt.NDArray[np.uint64]
 Valid = npt.NDArray[np.bool_]
 
@@ -76,9 +79,13 @@ class Gather:
 
 def column(layout: Layout, key: str) -> Gather:
     """Where a value of every domain is, by key or device name. Raises UnknownField where no domain has it."""
-    gather: Gather | None = layout.derived.get(("column", key))
+    known: dict[str, Gather] = layout.derived.setdefault("columns", {})
+    gather = known.get(key)
     if gather is None:
-        gather = layout.derived["column", key] = _find(layout, key)
+        gather = _find(layout, key)
+        if len(known) >= COLUMNS_MAX:
+            known.clear()
+        known[key] = gather
     return gather
 
 
