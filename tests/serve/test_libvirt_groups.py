@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
+import numpy as np
 import pytest
 
 import domstats
+from domstats.collector.cost import Cost
 from domstats.errors import StatsUnsupported
 from domstats.model.flags import NO_FILTERS
+from domstats.model.sampling import Status
+from domstats.model.snapshot import Snapshot
 from domstats.serve.libvirt.bulk import SupportedGroups
 from domstats.serve.libvirt.server import LibvirtServer
 from domstats.serve.sockets import listen
@@ -30,6 +35,7 @@ class Host(SimSource):
     """A simulated host that takes a moment to be connected to, and counts its connections."""
 
     opened = 0
+    cost = Cost()
 
     async def another(self, deadline: float) -> Any:
         await asyncio.sleep(0.001)
@@ -52,6 +58,36 @@ async def test_they_are_asked_for_over_one_connection_and_keep_no_snapshot() -> 
     gc.collect()
     assert Host.opened == 1
     assert [each() for each in kept] == [None] * 5
+
+
+async def test_what_nobody_could_be_asked_about_is_not_known() -> None:
+    host: Any = Host.open(URI)
+    supported = SupportedGroups(host)
+    snapshot = await host.stats([], 0, NO_FILTERS, PATIENCE)
+    blocked = replace(snapshot.sampling, status=np.full(len(snapshot), Status.BLOCKED, np.uint8))
+    of_blocked = Snapshot(snapshot.layout, snapshot.values, snapshot.time, blocked, snapshot.host_cpus)
+    await supported.check(of_blocked, range(len(snapshot)), UNKNOWN)
+    with pytest.raises(StatsUnsupported):
+        await supported.check(snapshot, range(len(snapshot)), UNKNOWN)
+    await supported.aclose()
+
+
+async def test_a_daemon_that_has_come_back_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    host: Any = Host.open(URI)
+    supported = SupportedGroups(host)
+    snapshot = await host.stats([], 0, NO_FILTERS, PATIENCE)
+    with pytest.raises(StatsUnsupported):
+        await supported.check(snapshot, range(len(snapshot)), UNKNOWN)
+
+    async def knows(*_: object) -> Snapshot:
+        return cast(Snapshot, snapshot)
+
+    monkeypatch.setattr(SimSource, "stats", knows)
+    with pytest.raises(StatsUnsupported):
+        await supported.check(snapshot, range(len(snapshot)), UNKNOWN)
+    monkeypatch.setattr(Host, "cost", Cost(reconnects=1))
+    await supported.check(snapshot, range(len(snapshot)), UNKNOWN)
+    await supported.aclose()
 
 
 async def test_a_server_that_is_stopped_is_let_go_of(tmp_path: Path) -> None:

@@ -235,9 +235,9 @@ class SupportedGroups:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-        self._known: dict[tuple[int, bool], tuple[int, int, str] | None] = {}
-        """The error by groups, and whether the domain was on: code, domain and text. Not the exception, which keeps
-        all that was at hand when it was raised."""
+        self._known: dict[tuple[int, bool, int], tuple[int, int, str] | None] = {}
+        """The error by groups, whether the domain was on, and how many connections were lost: after one the daemon may
+        be another. Code, domain and text; not the exception, which keeps all that was at hand when it was raised."""
         self._source: Source | None = None
         self._opening = asyncio.Lock()
 
@@ -255,21 +255,21 @@ class SupportedGroups:
             doubtful = stats & ~sum(1 << group for group in present if group < len(GROUPS))
             if not doubtful:
                 continue
-            if (doubtful, active) not in self._known:
-                error = await self._ask(snapshot, members, doubtful)
+            key = doubtful, active, self._collector.cost.reconnects
+            if key not in self._known:
+                able = [position for position in members if snapshot.sampling.status[position] != Status.BLOCKED]
+                if not able:
+                    continue
+                error = await self._ask(snapshot.layout.records[able[0]].domain, doubtful)
                 if len(self._known) >= _KNOWN_MAX:
                     self._known.clear()
-                self._known[doubtful, active] = error
-            error = self._known[doubtful, active]
+                self._known[key] = error
+            error = self._known[key]
             if error is not None:
                 raise StatsUnsupported(*error)
 
-    async def _ask(self, snapshot: Snapshot, positions: Sequence[int], groups: int) -> tuple[int, int, str] | None:
-        """Of one that can answer: whether it supports the groups is looked at before it is asked for them."""
-        able = [position for position in positions if snapshot.sampling.status[position] != Status.BLOCKED]
-        if not able:
-            return None
-        chosen = snapshot.layout.records[able[0]].domain
+    async def _ask(self, chosen: Domain, groups: int) -> tuple[int, int, str] | None:
+        """Whether it supports the groups is looked at before it is asked for them, but it must be able to answer."""
         flags = DomainFilter.ENFORCE | DomainFilter.NOWAIT
         async with self._opening:
             if self._source is None or self._source.lost:

@@ -51,7 +51,21 @@ OPERATION_TIMEOUT, INTERNAL_ERROR = 68, 1
 FROM_QEMU, FROM_RPC = 10, 7
 """Of virErrorDomain."""
 
+_ENTRY = 500
+"""About how many bytes an answer takes that is kept, beside its text."""
+
 _Key = tuple[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """libvirt's report of a failure. Not the exception: that keeps all that was at hand where it was raised, such as
+    the client who had asked."""
+
+    kind: type[RemoteError]
+    code: int
+    domain: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,7 @@ class _Kept:
 
     time: float
     """The loop's, when it came."""
-    answer: Buffer | RemoteError
+    answer: Buffer | _Refusal
     uuid: str | None
     """The domain it is about."""
 
@@ -171,7 +185,8 @@ class Daemon:
             if error is None:
                 self._keep(key, _Kept(_now(), task.result(), uuid))
             elif isinstance(error, RemoteError):
-                self._keep(key, _Kept(_now(), error, uuid))
+                refusal = _Refusal(type(error), error.code, error.domain, error.text)
+                self._keep(key, _Kept(_now(), refusal, uuid))
 
         return note
 
@@ -202,11 +217,12 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _given(answer: Buffer | RemoteError) -> Buffer:
-    if isinstance(answer, RemoteError):
-        raise type(answer)(answer.code, answer.domain, answer.text)
+def _given(answer: Buffer | _Refusal) -> Buffer:
+    if isinstance(answer, _Refusal):
+        raise answer.kind(answer.code, answer.domain, answer.text)
     return answer
 
 
 def _size(key: _Key, kept: _Kept) -> int:
-    return len(key[1]) + (0 if isinstance(kept.answer, RemoteError) else len(kept.answer))
+    said = kept.answer.text if isinstance(kept.answer, _Refusal) else kept.answer
+    return _ENTRY + len(key[1]) + len(said)
