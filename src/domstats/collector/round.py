@@ -114,6 +114,7 @@ class GuestCall:
         began, late = now(), late_after(seconds)
         stopped = await reach.stopped(late)
         rows = self._board.rows
+        self._stuck &= rows.keys()
         reach.breaker.stopped({uuid for uuid in stopped if uuid in rows}, now())
         self._block()
         there = [row.domain for row in rows.values() if not row.gone]
