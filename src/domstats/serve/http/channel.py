@@ -33,8 +33,10 @@ _Entries = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """What is other in a snapshot than in the one before."""
+    """What is other in a snapshot than in an earlier one: the one before, or, on a busy machine, one before that."""
 
+    begin: int
+    """The earlier one's number."""
     number: int
     """The later one's."""
     domains: _Entries
@@ -99,18 +101,17 @@ class Channel:
         return await asyncio.shield(task)
 
     def _leads_from(self, number: int) -> bool:
-        return bool(self._changes) and self._changes[0].number <= number + 1 <= self._changes[-1].number
+        return any(each.begin == number for each in self._changes)
 
     def _keep(self, change: Change | None) -> None:
-        if change is None or (self._changes and self._changes[-1].number + 1 != change.number):
-            self._changes.clear()
-        if change is not None:
-            self._changes.append(change)
-            while sum(each.size for each in self._changes) > _BYTES_KEPT:
-                self._changes.popleft()
+        if change is None:
+            return
+        self._changes.append(change)
+        while sum(each.size for each in self._changes) > _BYTES_KEPT:
+            self._changes.popleft()
 
     def _advance(self, numbered: Numbered) -> tuple[_State, Change | None]:
-        """The state that a snapshot leads to, and what has changed; None where one snapshot at least was missed."""
+        """The state that a snapshot leads to, and what has changed; None for the first."""
         rows = self._reader.rows(numbered.snapshot, numbered.previous)
         before, time = self._state, numbered.snapshot.time
         if before is None:
@@ -125,7 +126,7 @@ class Channel:
         gone, came = frozenset(before.rows.keys() - rows.keys()), frozenset(rows.keys() - before.rows.keys())
         size = sum(_ENTRY + _VALUE * len(entry.get("values", ())) for entry in domains.values())
         state = _State(numbered, rows, time if all_ages else before.ages_told)
-        return state, Change(numbered.number, domains, gone, came, size)
+        return state, Change(before.numbered.number, numbered.number, domains, gone, came, size)
 
     def _whole(self, row: Row) -> dict[str, Any]:
         return head(row) | {"age": row.age, "values": self._reader.all(row)}
@@ -180,7 +181,7 @@ def _joined(changes: Sequence[Change]) -> Change | None:
         entry = domains[uuid]
         kept = {key: text for key, text in entry["values"].items() if text is not None} if "values" in entry else {}
         domains[uuid] = {**entry, "values": kept}
-    return Change(last.number, domains, frozenset(gone), frozenset(came), last.size)
+    return Change(changes[0].begin, last.number, domains, frozenset(gone), frozenset(came), last.size)
 
 
 def _written(event: str, number: int, data: Mapping[str, Any]) -> bytes:
