@@ -40,10 +40,14 @@ class Work:
             if task.done():
                 task.result()
 
-    async def stop(self) -> None:
-        """End all of it; safe to call twice."""
+    def cancel(self) -> None:
+        """Have all of it end."""
         for task in self._tasks:
             task.cancel()
+
+    async def stop(self) -> None:
+        """End all of it; safe to call twice."""
+        self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +46,20 @@ class Listeners:
         return bool(self._passed_libvirt)
 
     async def open(self, addresses: Iterable[Address], path: Path | None, mode: int, group: str | None) -> None:
-        """Listen there, too, from now on; what is listened at already stays, a path gets mode and group.
+        """Listen there, too, from now on; what is listened at already stays as it is.
 
         Raises ConnectError and its kind SocketTaken, UsageError; what was opened before that stays open.
         """
         for address in addresses:
             if address not in self._tcp:
-                self._tcp[address] = await listen_tcp(address)
-        if path is None:
-            return
-        if path in self._unix:
-            self._unix[path].permit(mode, group)
-        else:
+                mine = [each.sock for made in self._tcp.values() for each in made]
+                self._tcp[address] = await listen_tcp(address, mine)
+        if path is not None and path not in self._unix:
             self._unix[path] = listen(path, mode, group)
+
+    def permit(self, path: Path, mode: int, group: str | None) -> None:
+        """Give the socket at that path mode and group. Raises UsageError, ConnectError."""
+        self._unix[path].permit(mode, group)
 
     def http(self, addresses: Iterable[Address]) -> list[socket.socket]:
         """Duplicates of those for HTTP: the passed ones, and those at these addresses."""
@@ -85,26 +86,43 @@ def _is_for_http(passed: Listening) -> bool:
     return passed.name == HTTP or (passed.name != LIBVIRT and passed.sock.family != socket.AF_UNIX)
 
 
-async def listen_tcp(address: Address) -> list[Listening]:
-    """A socket for each of the addresses of this machine that a name stands for. Raises ConnectError."""
+async def listen_tcp(address: Address, mine: Sequence[socket.socket] = ()) -> list[Listening]:
+    """A socket for each of the addresses of this machine that a name stands for. Raises ConnectError.
+
+    `mine`: those of this process may have the same port, as 127.0.0.1 and 0.0.0.0 of one port.
+    """
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE, proto=socket.IPPROTO_TCP
         )
-        return _listen_all([(family, name) for family, _, _, _, name in found])
+        with _shared(mine):
+            return _listen_all([(family, name) for family, _, _, _, name in found], shared=bool(mine))
     except OSError as error:  # socket.gaierror is one
         raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
 
 
-def _listen_all(names: Sequence[tuple[int, Any]]) -> list[Listening]:
+@contextmanager
+def _shared(socks: Sequence[socket.socket]) -> Iterator[None]:
+    """Others that ask for it, too, may listen at the ports of these sockets: for a moment, since anybody's could."""
+    for sock in socks:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        yield
+    finally:
+        for sock in socks:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+
+
+def _listen_all(names: Sequence[tuple[int, Any]], *, shared: bool) -> list[Listening]:
     """At those that are addresses of this machine. Raises OSError, where none is."""
     opened: list[Listening] = []
     with ExitStack() as stack:
         for family, name in dict.fromkeys(names):
             sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
             try:
-                _bind(sock, name)
+                with _shared([sock] if shared else []):
+                    _bind(sock, name)
             except OSError as error:
                 if error.errno not in _NOT_HERE or len(names) == 1:
                     raise

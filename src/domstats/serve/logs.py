@@ -55,7 +55,10 @@ class _Said:
 
 
 class Repeats(logging.Filter):
-    """Leaves out what has been said too often; the first that is said again says how much was left out."""
+    """Leaves out what has been said too often; the first that is said again says how much was left out.
+
+    What is said of every client is left in: who asked for that wants to see every one.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: seconds, from any beginning."""
@@ -65,6 +68,8 @@ class Repeats(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is said. The same is what has the same text but for what is filled in."""
+        if record.levelno <= logging.INFO and record.name.startswith(CLIENTS):
+            return True
         key = record.name, record.levelno, str(record.msg)
         now = self._clock()
         said = self._said.setdefault(key, _Said(now))

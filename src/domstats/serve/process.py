@@ -89,7 +89,7 @@ async def _reload(
         try:
             chosen = read()
             await service.change(chosen)
-        except DomstatsError as error:
+        except (DomstatsError, OSError) as error:  # OSError: there may be no descriptors left
             service.reloads["failed"] += 1
             _log.error("nothing is changed: %s", error)
         else:

@@ -104,6 +104,8 @@ class Service:
         try:
             async with AsyncExitStack() as undo:
                 running = await self._begin(chosen, before, undo)
+                if chosen.libvirt is not None and chosen.libvirt.path is not None:
+                    self._listeners.permit(chosen.libvirt.path, chosen.libvirt.mode, chosen.libvirt.group)
                 undo.pop_all()
         except BaseException:
             self._listeners.close_others(_addresses(before.chosen), _path(before.chosen))

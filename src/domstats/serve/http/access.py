@@ -26,10 +26,15 @@ class Access(AbstractAccessLogger):
 
     def log(self, request: BaseRequest, response: StreamResponse, time: float) -> None:
         """Count it, and tell of it."""
-        size = response.body_length if response.prepared else 0
-        self._tally.add(request.get(KIND, OTHER), response.status, size)
-        asked = f"{request.method} {request.path_qs}"
-        _log.info('%s "%s" %d %d bytes %.3f s', request.remote, asked, response.status, size, time)
+        tell(self._tally, request, response, time)
+
+
+def tell(tally: Tally, request: BaseRequest, response: StreamResponse, time: float) -> None:
+    """Count an answer, and have the log tell of it. `time`: seconds that it took."""
+    size = response.body_length if response.prepared else 0
+    tally.add(request.get(KIND, OTHER), response.status, size)
+    asked = f"{request.method} {request.path_qs}"
+    _log.info('%s "%s" %d %d bytes %.3f s', request.remote, asked, response.status, size, time)
 
 
 def kind_of(request: Request) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hmac
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
+from threading import Thread
 
 from aiohttp import web
 
@@ -21,6 +24,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """What may be asked without the token: it says nothing of the host."""
+NAMING = 0.5
+"""Seconds that the machine's full name is waited for; most often it stands in /etc/hosts."""
 _METHODS = ("GET", "HEAD")
 _HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -51,8 +56,22 @@ class Guard:
 
     def __init__(self, options: HttpOptions) -> None:
         self._token = None if options.token is None else options.token.encode("ascii")
-        named = (*options.hosts, *(each.host for each in options.listen), socket.gethostname(), socket.getfqdn())
+        named = (*options.hosts, *(each.host for each in options.listen), socket.gethostname())
         self._hosts = {"localhost", *map(str.lower, named)}
+
+    async def learn_own_name(self) -> None:
+        """Know this machine's full name, too: soon, or later, when whoever resolves names takes long to answer."""
+        loop, known = asyncio.get_running_loop(), asyncio.Event()
+
+        def ask() -> None:
+            self._hosts.add(socket.getfqdn().lower())
+            with suppress(RuntimeError):  # the loop may be over by then
+                loop.call_soon_threadsafe(known.set)
+
+        Thread(target=ask, name="domstats-name", daemon=True).start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NAMING):
+                await known.wait()
 
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """What the handler answers, or why it was not asked."""

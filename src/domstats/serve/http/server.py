@@ -115,8 +115,9 @@ class HttpServer:
         for each in self._options.listen:
             if self._options.token is None and not each.is_loopback:
                 _log.warning("whoever reaches %s can read all statistics: there is no token", each)
-        latest = Latest(self._collector)
-        app = web.Application(middlewares=[_middleware(Guard(self._options))])
+        latest, guard = Latest(self._collector), Guard(self._options)
+        await guard.learn_own_name()
+        app = web.Application(middlewares=[_middleware(guard)])
         app.on_response_prepare.append(prepare)
         for path, handler in self._routes(latest).items():
             app.router.add_get(path, handler)
@@ -132,26 +133,24 @@ class HttpServer:
         self.work.begin(self._look_after())
 
     async def stop(self) -> None:
-        """Take no more clients, and close those there are; safe to call twice."""
-        for accepting in self._accepting:
-            await accepting.stop()
-        for sock in self._sockets or ():
-            sock.close()  # of those that were not reached yet, too
-        await self._hear_out()
-        if self._streams is not None:
-            self._streams.close()
-        await self.work.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
-        for connection in list(self._connections):
-            connection.abort()
-        for worker in self._workers:
-            worker.close()
+        """Take no more clients, and close those there are; safe to call twice. Cancelled, it waits for nobody."""
+        try:
+            await asyncio.gather(*(accepting.stop() for accepting in self._accepting))
+            for sock in self._sockets or ():
+                sock.close()  # of those that were not reached yet, too
+            await self._hear_out()
+            if self._streams is not None:
+                self._streams.close()
+            await self.work.stop()
+            if self._runner is not None:
+                await self._runner.cleanup()
+        finally:
+            self._let_go()
 
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
         stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
-        streams = self._streams = Streams(latest, stream, self.work)
+        streams = self._streams = Streams(latest, stream, self.work, self.tally)
         of_metrics, of_stats = self._renderings = [Renderings(metrics), Renderings(documents)]
         scraped = Metrics(self._collector, latest, of_metrics, self._max_age, self._metrics, self._service)
         stats = Stats(self._collector, latest, of_stats, self._max_age)
@@ -169,6 +168,15 @@ class HttpServer:
             "/healthz": health.alive,
             "/readyz": health.ready,
         }
+
+    def _let_go(self) -> None:
+        if self._streams is not None:
+            self._streams.close()
+        self.work.cancel()
+        for connection in list(self._connections):
+            connection.abort()
+        for worker in self._workers:
+            worker.close()
 
     def _connection(self) -> Connection:
         assert self._runner is not None

@@ -10,12 +10,14 @@ from typing import Any
 from aiohttp import web
 
 from domstats.errors import UsageError
+from domstats.serve.http.access import tell
 from domstats.serve.http.channel import Channel
 from domstats.serve.http.guard import refusal
 from domstats.serve.http.latest import Latest
 from domstats.serve.http.query import Query
 from domstats.serve.http.rows import ColumnReader, KeyReader
 from domstats.serve.http.sending import write
+from domstats.serve.http.tally import Tally
 from domstats.serve.http.workers import Worker
 from domstats.serve.life import Work
 
@@ -35,9 +37,9 @@ _Columns = tuple[str, ...]
 class Streams:
     """The channels there are, and their readers."""
 
-    def __init__(self, latest: Latest, worker: Worker, work: Work) -> None:
+    def __init__(self, latest: Latest, worker: Worker, work: Work, tally: Tally) -> None:
         """`work`: what the channels do beside the answers is part of it, so that a defect there is told of."""
-        self._latest, self._worker, self._work = latest, worker, work
+        self._latest, self._worker, self._work, self._tally = latest, worker, work, tally
         self._channels: dict[_Columns, Channel] = {}
         self._following: dict[_Columns, asyncio.Task[None]] = {}
         self._leaving: dict[_Columns, asyncio.TimerHandle] = {}
@@ -69,7 +71,7 @@ class Streams:
             return response
         async with self._channel(columns, reader) as channel:
             await response.prepare(request)
-            with self._reading():
+            with self._reading(), self._told(request, response):
                 await _send(channel, response, last, rate)
         return response
 
@@ -92,6 +94,16 @@ class Streams:
             yield
         finally:
             self._readers.discard(task)
+
+    @contextmanager
+    def _told(self, request: web.Request, response: web.StreamResponse) -> Iterator[None]:
+        """An answer that its reader ends is told of here: aiohttp tells of those that come to an end of their own."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            yield
+        finally:
+            tell(self._tally, request, response, now() - began)
 
     @asynccontextmanager
     async def _channel(self, columns: _Columns, reader: ColumnReader | KeyReader) -> AsyncIterator[Channel]:
