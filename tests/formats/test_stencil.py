@@ -116,7 +116,7 @@ def test_a_guest_that_comes_leaves_the_blocks_of_the_others() -> None:
     snapshot = Snapshot.of_one_poll(after, values, time=0.0, source="")
 
     def blocks(layout: Layout) -> list[object]:
-        return [found for record in layout.records if (found := record.derived.get(("test", "block")))]
+        return [found for record in layout.records if (found := record.derived.get("blocks", {}).get("test"))]
 
     kept = blocks(before.layout)
     assert render(snapshot, STYLE, [b"|"] * 2002) == by_hand(snapshot, [b"|"] * 2002)
@@ -131,14 +131,14 @@ def test_a_block_is_never_too_large() -> None:
     values = np.zeros(len(alike) * 4, np.uint64)
     snapshot = Snapshot.of_one_poll(Layout(alike), values, time=0.0, source="")
     render(snapshot, STYLE, [b""] * (len(alike) + 1))
-    assert [number for number, each in enumerate(alike) if ("test", "block") in each.derived] == [0, BLOCK_MAX]
+    assert [number for number, each in enumerate(alike) if "test" in each.derived.get("blocks", {})] == [0, BLOCK_MAX]
 
 
 def test_what_is_kept_goes_with_the_records() -> None:
     snapshot = numbers(["a"], [1])
     render(snapshot, STYLE, [b"", b""])
     record = weakref.ref(snapshot.layout.records[0])
-    assert ("test", "block") in snapshot.layout.records[0].derived
+    assert "test" in snapshot.layout.records[0].derived["blocks"]
     del snapshot
     gc.collect()
     assert record() is None
@@ -151,8 +151,19 @@ def test_a_record_of_a_block_goes_when_another_takes_its_place() -> None:
     render(before, STYLE, [b"", b"", b""])
     del before
     gc.collect()
-    assert ("test", "block") in first.derived
+    assert "test" in first.derived["blocks"]
     assert gone() is None
+
+
+def test_a_record_that_no_longer_begins_a_block_has_none() -> None:
+    before = numbers(["same"] * BLOCK_MAX * 2, range(BLOCK_MAX * 2))
+    alike = [RecordLayout(before.domains[1], record.shape, record.strings) for record in before.layout.records]
+    for gone in range(4):
+        layout = Layout(alike[gone:])
+        values = np.zeros(4 * len(layout), np.uint64)
+        render(Snapshot.of_one_poll(layout, values, time=0.0, source=""), STYLE, [b""] * (len(layout) + 1))
+    firsts = [number for number, each in enumerate(alike) if "blocks" in each.derived]
+    assert firsts == [0, 1, 2, 3, BLOCK_MAX + 3], "the first of those that are there no more have theirs"
 
 
 def test_no_domains() -> None:

@@ -197,15 +197,20 @@ def _blocks(layout: Layout) -> list[tuple[int, int]]:
             if size and (crc32(record.domain.uuid.encode()) % BLOCK == 0 or size == BLOCK_MAX):
                 firsts.append(position)
         found = layout.derived["blocks"] = list(pairwise([*firsts, len(layout)]))
+        first = set(firsts)
+        for position, record in enumerate(layout.records):
+            if position not in first:  # one that was would keep its block for as long as it is there
+                record.derived.pop("blocks", None)
     return found
 
 
 def _block(records: tuple[RecordLayout, ...], values: Values, style: Style) -> _Block:
     """The text of these records, in which all these values have room; it is kept with the first."""
-    block: _Block | None = records[0].derived.get((style.name, "block"))
+    blocks: dict[str, _Block] = records[0].derived.setdefault("blocks", {})
+    block = blocks.get(style.name)
     numbers = tuple([record.number for record in records])
     if block is None or block.numbers != numbers or (block.narrow & (values >= NARROW)).any():
-        block = records[0].derived[style.name, "block"] = _make_block(records, values, style)
+        block = blocks[style.name] = _make_block(records, values, style)
     return block
 
 
