@@ -8,7 +8,7 @@ from hypothesis import given
 
 from captures import CAPTURES, capture
 from domstats.errors import MixedTypes, UnknownField, UnknownGroup
-from domstats.model.columns import DTYPES
+from domstats.model.columns import COLUMNS_MAX, DTYPES
 from domstats.model.domain import Domain
 from domstats.model.params import ParamType, TypedParameter
 from domstats.model.snapshot import Snapshot
@@ -166,3 +166,12 @@ def test_a_table_has_a_row_a_device() -> None:
 )
 def test_which_table_a_key_belongs_to(key: str, place: tuple[str, int, str]) -> None:
     assert device_key(key) == place
+
+
+def test_of_a_layout_so_many_columns_are_kept() -> None:
+    """It may live for weeks, and be asked for any name."""
+    snapshot = host([P(f"x.{at}", T.INT, at) for at in range(COLUMNS_MAX + 9)])
+    for at in range(COLUMNS_MAX + 9):
+        assert snapshot.column(f"x.{at}")[0].tolist() == [at]
+    assert len(snapshot.layout.derived["columns"]) == 9
+    assert snapshot.column("x.0")[0].tolist() == [0]

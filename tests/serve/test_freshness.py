@@ -4,9 +4,11 @@ all the same."""
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -263,6 +265,24 @@ class TestTheDaemonBehind:
                     await daemon.ask(P.CONNECT_GET_CAPABILITIES, b"")
                 assert (caught.value.code, caught.value.domain, caught.value.text) == (38, 10, "out of luck")
             assert len(server.calls(P.CONNECT_GET_CAPABILITIES)) == 1
+
+    @in_fast_time
+    async def test_an_error_that_is_kept_holds_nobody_who_asked(self, tmp_path: Path) -> None:
+        async with behind(tmp_path) as (daemon, server, _):
+            server.faults.append(Fault(P.CONNECT_GET_CAPABILITIES, Fail(38, 10, "out of luck")))
+
+            class Asker:
+                async def ask(self) -> None:
+                    with pytest.raises(RemoteError):
+                        await daemon.ask(P.CONNECT_GET_CAPABILITIES, b"")
+
+            askers = [Asker(), Asker()]
+            left = [ref(asker) for asker in askers]
+            await asyncio.gather(*(asker.ask() for asker in askers))
+            askers.clear()
+            gc.collect()
+            assert [each() for each in left] == [None, None]
+            assert daemon._bytes > len("out of luck")
 
     @in_fast_time
     async def test_calls_that_hang_are_few(self, tmp_path: Path) -> None:

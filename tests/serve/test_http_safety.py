@@ -6,12 +6,14 @@ import asyncio
 import base64
 import json
 import resource
+import socket
 import ssl
 import statistics
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import aiohttp
@@ -77,6 +79,22 @@ class TestWhatIsNoRequest:
     async def test_a_name_that_is_not_ours(self, host: str, status: int) -> None:
         async with http_serving(SIM, hosts=("mine.example",)) as serving:
             assert (await serving.get("/v1/stats", Host=host)).status == status
+
+    async def test_whoever_resolves_names_may_take_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        known = Event()
+
+        def slowly() -> str:
+            known.wait(PATIENCE)
+            return "Full.Name.example"
+
+        monkeypatch.setattr(socket, "getfqdn", slowly)
+        async with http_serving(SIM) as serving:
+            assert (await serving.get("/healthz")).status == 200
+            assert (await serving.get("/healthz", Host="full.name.example")).status == 400
+            known.set()
+            async with asyncio.timeout(PATIENCE):
+                while (await serving.get("/healthz", Host="full.name.example")).status != 200:
+                    pass
 
     @pytest.mark.parametrize(
         "name",
@@ -266,13 +284,13 @@ class TestTheToken:
 
 
 @asynccontextmanager
-async def certified(folder: Path) -> AsyncIterator[tuple[Serving, ssl.SSLContext]]:
+async def certified(folder: Path, *, request_seconds: float = 0.5) -> AsyncIterator[tuple[Serving, ssl.SSLContext]]:
     """A server with a certificate of its own, and who believes it."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
     subject = ("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate))
     await asyncio.to_thread(subprocess.run, [*command.split(), *subject], check=True, capture_output=True)
-    async with http_serving(SIM, certificate=certificate, key=key, request_seconds=0.5) as serving:
+    async with http_serving(SIM, certificate=certificate, key=key, request_seconds=request_seconds) as serving:
         yield serving, ssl.create_default_context(cafile=str(certificate))
 
 
@@ -289,6 +307,26 @@ class TestTls:
     async def test_a_handshake_that_does_not_end(self, tmp_path: Path) -> None:
         async with certified(tmp_path) as (serving, _):
             assert await ended(serving, b"\x16\x03\x01") == b""
+
+    async def test_an_end_that_is_cut_short_leaves_nobody(self, tmp_path: Path) -> None:
+        """With handshakes that do not end it takes longer than it gets."""
+        async with certified(tmp_path, request_seconds=PATIENCE) as (serving, context):
+            server = serving.server
+            async with serving.client.get(f"{serving.url}/v1/stream", ssl=context) as stream:
+                await stream.content.readuntil(b"\n\n")
+                _, stalled = await asyncio.open_connection("127.0.0.1", serving.port)
+                stalled.write(b"\x16\x03\x01")
+                await asyncio.sleep(0.1)
+                stopping = asyncio.create_task(server.stop())
+                await asyncio.sleep(0.1)
+                stopping.cancel()
+                await asyncio.wait([stopping])
+                async with asyncio.timeout(PATIENCE):
+                    with pytest.raises(aiohttp.ClientError):
+                        await stream.read()
+                    while server.work._tasks or server.connections:  # noqa: ASYNC110  nothing tells of it
+                        await asyncio.sleep(0.01)
+            stalled.close()
 
     async def test_a_certificate_that_is_none(self, tmp_path: Path) -> None:
         (tmp_path / "certificate.pem").write_text("nothing")

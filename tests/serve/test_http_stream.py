@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -148,6 +150,28 @@ class TestChannel:
             assert ahead.events == ["full", "full"]
 
     @in_fast_time
+    async def test_what_was_missed_on_a_busy_machine_is_a_part_of_the_next_change(self, tmp_path: Path) -> None:
+        async with streaming(tmp_path, script("20.1; pause web-3"), ("cpu", "rx", "state")) as (channel, _):
+            mirror, late, stranger = Mirror(), Mirror(), Mirror()
+            for each in (mirror, late):
+                await told(channel, each)
+            latest: Any = channel._latest
+            latest._numbered = replace(latest._numbered, number=mirror.number + 1)  # which the channel never sees
+            await told(channel, mirror)
+            assert mirror.number == late.number + 2
+            stranger.number, stranger.events = late.number + 1, ["full"]
+            while latest.numbered.snapshot.time < 1_800_000_030.0:
+                await told(channel, mirror)
+            await told(channel, late)
+            await told(channel, stranger)
+            whole = Mirror()
+            await told(channel, whole)
+            assert set(mirror.events[1:]) == {"change"}
+            assert late.events == ["full", "change"]
+            assert stranger.events == ["full", "full"], "nothing is kept that leads from there"
+            assert mirror.without_ages() == late.without_ages() == whole.without_ages()
+
+    @in_fast_time
     async def test_readers_share_the_work(self, tmp_path: Path) -> None:
         async with streaming(tmp_path, "", ("cpu", "rx")) as (channel, _):
             mirrors = [Mirror() for _ in range(50)]
@@ -282,6 +306,30 @@ class TestOverHttp:
             }
             assert mirror.host["uri"] == "sim:///?domains=12"
             assert mirror.host["domains"] == mirror.host["fresh"] == 12
+
+    @pytest.mark.parametrize("ends", ["client", "server"])
+    async def test_a_stream_is_counted_and_told_of_once(self, ends: str, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "domstats.access")
+        async with http_serving("sim:///?domains=12", plan=FAST) as serving:
+            async with serving.client.get(f"{serving.url}/v1/stream?columns=cpu") as answer:
+                event = await anext(events(answer))
+                if ends == "server":
+                    await serving.server.stop()
+            tally = serving.server.tally
+            async with asyncio.timeout(PATIENCE):
+                while serving.server.streams:  # noqa: ASYNC110  nothing tells of it
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            assert tally.requests == {("stream", "200"): 1}
+            assert tally.bytes >= len(event)
+            before = tally.bytes
+            if ends == "client":
+                ok = await serving.get("/healthz")
+                await serving.get("/healthz", method="HEAD")
+                assert tally.requests["health", "200"] == 2
+                assert tally.bytes == before + len(ok.body)
+            said = [record.getMessage() for record in caplog.records if record.name == "domstats.access"]
+            assert sum('"GET /v1/stream?columns=cpu" 200 ' in each for each in said) == 1
 
     async def test_who_comes_again(self) -> None:
         async with http_serving("sim:///?domains=12", plan=FAST) as serving:

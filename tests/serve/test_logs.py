@@ -58,3 +58,12 @@ def test_what_repeats_itself() -> None:
     once_more = record("%d is lost", 100)
     assert repeats.filter(once_more)
     assert once_more.getMessage() == "100 is lost"
+
+
+def test_what_is_said_of_every_client_is_said_every_time() -> None:
+    repeats = Repeats(lambda: 5.0)
+    for name in ("domstats.access", "domstats.serve.libvirt.client"):
+        asked = [logging.LogRecord(name, logging.INFO, "file", 1, "%d asks", (number,), None) for number in range(100)]
+        assert all(map(repeats.filter, asked))
+        failed = [logging.LogRecord(name, logging.WARNING, "file", 1, "no", (), None) for _ in range(100)]
+        assert sum(map(repeats.filter, failed)) == BURST

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -19,7 +20,9 @@ import pytest
 
 from domstats.errors import ConnectError, UsageError
 from domstats.serve.config import decode
-from domstats.serve.listeners import Listeners
+from domstats.serve.http.options import Address
+from domstats.serve.listeners import Listeners, listen_tcp
+from domstats.serve.process import serve
 from domstats.serve.service import Running, Service
 from domstats.serve.settings import Settings, settings
 from serving import Caller
@@ -223,6 +226,78 @@ async def test_the_libvirt_socket(tmp_path: Path) -> None:
         await trial.change("")
         assert names_in(tmp_path) == []
         assert trial.service.figures().libvirt_clients is None
+
+
+async def test_an_address_is_widened_and_narrowed(tmp_path: Path) -> None:
+    async with served(tmp_path) as trial:
+        for host in ("0.0.0.0", "127.0.0.1", "localhost", "127.0.0.1"):
+            await trial.change(f'[http]\nlisten = ["{host}:{trial.port}"]')
+            assert (await trial.get())[0] == 200
+            assert [address.host for address in trial.service._listeners._tcp] == [host]
+        for host in ("0.0.0.0", "127.0.0.1"):
+            with pytest.raises(ConnectError, match="in use"):
+                await listen_tcp(Address(host, trial.port))
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            taken = other.getsockname()[1]
+            with pytest.raises(ConnectError, match="in use"):
+                await trial.change(f'[http]\nlisten = ["127.0.0.1:{trial.port}", "0.0.0.0:{taken}"]')
+
+
+async def test_the_mode_of_a_socket_is_changed_with_all_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    async with served(tmp_path, '[libvirt_socket]\npath = "sock"\nmode = "0600"') as trial:
+        with pytest.raises(ConnectError):
+            await trial.change(
+                f'[host]\nuri = "qemu+unix:///system?socket={tmp_path}/none"\n'
+                '[libvirt_socket]\npath = "sock"\nmode = "0666"'
+            )
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        before = trial.running
+        with pytest.raises(UsageError, match="no group"):
+            await trial.change('[libvirt_socket]\npath = "sock"\nmode = "0666"\ngroup = "no such group"')
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert trial.running is before
+
+
+async def test_without_descriptors_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, told = free_port(), list[bool]()
+    configuration = ""
+
+    def none_left(*_: object) -> list[socket.socket]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def again(_: object) -> None:
+        told.append(True)
+
+    serving = asyncio.create_task(
+        serve(chosen("", tmp_path, port), lambda: chosen(configuration, tmp_path, port), Listeners(), {}, again)
+    )
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as client:
+        await until_there(client, port)
+        configuration = f'[http]\nlisten = ["127.0.0.1:{port}"]\nmax_connections = 7'
+        with monkeypatch.context() as patched:
+            patched.setattr(Listeners, "http", none_left)
+            os.kill(os.getpid(), signal.SIGHUP)
+            metrics = 'domstats_reloads_total{result="failed"} 1\n'
+            while metrics not in await until_there(client, port, "/metrics"):
+                pass
+        assert not told
+        os.kill(os.getpid(), signal.SIGHUP)
+        while not told:  # noqa: ASYNC110  nothing else tells of it
+            await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+
+
+async def until_there(client: aiohttp.ClientSession, port: int, path: str = "/healthz") -> str:
+    """What is answered, as soon as something is."""
+    while True:
+        with suppress(aiohttp.ClientError):
+            async with client.get(f"http://127.0.0.1:{port}{path}") as answer:
+                return await answer.text()
+        await asyncio.sleep(0.05)
 
 
 async def test_what_cannot_be_begun_changes_nothing(tmp_path: Path) -> None:

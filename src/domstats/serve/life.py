@@ -37,7 +37,7 @@ class Work:
     def check(self) -> None:
         """Raise what has ended some of it: none of it ends by itself."""
         for task in self._tasks:
-            if task.done():
+            if task.done() and not task.cancelled():
                 task.result()
 
     def cancel(self) -> None:

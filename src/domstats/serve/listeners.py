@@ -53,7 +53,8 @@ class Listeners:
         for address in addresses:
             if address not in self._tcp:
                 mine = [each.sock for made in self._tcp.values() for each in made]
-                self._tcp[address] = await listen_tcp(address, mine)
+                same = [sock for sock in mine if sock.getsockname()[1] == address.port]
+                self._tcp[address] = await listen_tcp(address, same)
         if path is not None and path not in self._unix:
             self._unix[path] = listen(path, mode, group)
 
@@ -104,7 +105,7 @@ async def listen_tcp(address: Address, mine: Sequence[socket.socket] = ()) -> li
 
 @contextmanager
 def _shared(socks: Sequence[socket.socket]) -> Iterator[None]:
-    """Others that ask for it, too, may listen at the ports of these sockets: for a moment, since anybody's could."""
+    """Other sockets of this user that ask for it, too, may have the ports of these."""
     for sock in socks:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:

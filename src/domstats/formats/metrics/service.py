@@ -62,7 +62,7 @@ PLAIN: Mapping[str, Family] = {
     "cpu_seconds": _family("process_cpu_seconds", COUNTER, "seconds", "Processor time of the service."),
     "memory_bytes": _family("process_resident_memory_bytes", GAUGE, "bytes", "Memory the service occupies."),
     "descriptors": _family("process_open_fds", GAUGE, "", "File descriptors the service has open."),
-    "http_bytes": _family("http_response_bytes", COUNTER, "bytes", "Bytes of HTTP answers, with their headers."),
+    "http_bytes": _family("http_response_bytes", COUNTER, "bytes", "Bytes of the bodies of HTTP answers."),
     "http_rendered": _family("http_rendered", COUNTER, "", "HTTP answers that were put together, for all who ask."),
     "http_clients": _family("http_connections", GAUGE, "", "HTTP connections, now."),
     "http_streams": _family("http_streams", GAUGE, "", "Readers of /v1/stream, now."),

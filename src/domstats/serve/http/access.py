@@ -26,15 +26,15 @@ class Access(AbstractAccessLogger):
 
     def log(self, request: BaseRequest, response: StreamResponse, time: float) -> None:
         """Count it, and tell of it."""
-        tell(self._tally, request, response, time)
+        size = 0 if request.method == "HEAD" else response.content_length or 0
+        tell(self._tally, request, response.status, size, time)
 
 
-def tell(tally: Tally, request: BaseRequest, response: StreamResponse, time: float) -> None:
-    """Count an answer, and have the log tell of it. `time`: seconds that it took."""
-    size = response.body_length if response.prepared else 0
-    tally.add(request.get(KIND, OTHER), response.status, size)
+def tell(tally: Tally, request: BaseRequest, status: int, size: int, time: float) -> None:
+    """Count an answer, and have the log tell of it. `size`: bytes of its body; `time`: seconds that it took."""
+    tally.add(request.get(KIND, OTHER), status, size)
     asked = f"{request.method} {request.path_qs}"
-    _log.info('%s "%s" %d %d bytes %.3f s', request.remote, asked, response.status, size, time)
+    _log.info('%s "%s" %d %d bytes %.3f s', request.remote, asked, status, size, time)
 
 
 def kind_of(request: Request) -> str:

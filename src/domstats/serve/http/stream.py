@@ -71,8 +71,8 @@ class Streams:
             return response
         async with self._channel(columns, reader) as channel:
             await response.prepare(request)
-            with self._reading(), self._told(request, response):
-                await _send(channel, response, last, rate)
+            with self._reading():
+                await self._send(channel, request, response, last, rate)
         return response
 
     def close(self) -> None:
@@ -84,6 +84,22 @@ class Streams:
         for timer in self._leaving.values():
             timer.cancel()
 
+    async def _send(
+        self, channel: Channel, request: web.Request, response: web.StreamResponse, last: int | None, rate: float
+    ) -> None:
+        """Event by event, as the reader takes them: in the meantime nothing is kept for it."""
+        now = asyncio.get_running_loop().time
+        began, size = now(), 0
+        try:
+            while True:
+                last, event = await channel.after(last)
+                sent = now()
+                await write(response, event)
+                size += len(event)
+                await asyncio.sleep(sent + rate - now())
+        finally:  # aiohttp tells only of answers that come to an end of their own
+            tell(self._tally, request, response.status, size, now() - began)
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """The running task is a reader's."""
@@ -94,16 +110,6 @@ class Streams:
             yield
         finally:
             self._readers.discard(task)
-
-    @contextmanager
-    def _told(self, request: web.Request, response: web.StreamResponse) -> Iterator[None]:
-        """An answer that its reader ends is told of here: aiohttp tells of those that come to an end of their own."""
-        now = asyncio.get_running_loop().time
-        began = now()
-        try:
-            yield
-        finally:
-            tell(self._tally, request, response, now() - began)
 
     @asynccontextmanager
     async def _channel(self, columns: _Columns, reader: ColumnReader | KeyReader) -> AsyncIterator[Channel]:
@@ -135,16 +141,6 @@ class Streams:
         del self._leaving[columns]
         del self._channels[columns]
         self._following.pop(columns).cancel()
-
-
-async def _send(channel: Channel, response: web.StreamResponse, last: int | None, rate: float) -> None:
-    """Event by event, as the reader takes them: in the meantime nothing is kept for it."""
-    now = asyncio.get_running_loop().time
-    while True:
-        last, event = await channel.after(last)
-        sent = now()
-        await write(response, event)
-        await asyncio.sleep(sent + rate - now())
 
 
 def _last_event(request: web.Request) -> int | None:

@@ -28,7 +28,7 @@ class Tally:
         self.requests: Counter[tuple[str, str]] = Counter()
         """By kind (see KINDS, and OTHER) and status code."""
         self.bytes = 0
-        """With their headers."""
+        """Of their bodies."""
 
     def add(self, kind: str, status: int, size: int) -> None:
         """An answer has been sent."""
