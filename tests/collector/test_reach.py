@@ -63,7 +63,8 @@ async def test_connecting_anew_takes_no_longer_than_the_caller_waits() -> None:
     await reach.close()
 
 
-async def test_who_opens_one_while_all_are_closed_leaves_none_open() -> None:
+@pytest.mark.parametrize("lost", [True, False])
+async def test_who_opens_one_while_all_are_closed_leaves_none_open(lost: bool) -> None:
     first: Any = Connection()
     first.may_end.set()
     opened: list[Connection] = []
@@ -76,7 +77,7 @@ async def test_who_opens_one_while_all_are_closed_leaves_none_open() -> None:
         opened[-1].may_end.set()
         return opened[-1]
 
-    first.another, first.lost = slowly, True
+    first.another, first.lost = slowly, lost
     reach = Reach(cast(Source, first), width=2)
     main, lane = asyncio.create_task(reach.main()), asyncio.create_task(reach.lanes.take())
     await begun.wait()
@@ -85,7 +86,7 @@ async def test_who_opens_one_while_all_are_closed_leaves_none_open() -> None:
     await main
     with pytest.raises(ConnectionLost):
         await lane
-    assert [each.closed for each in opened] == [True, True]
+    assert [each.closed for each in opened] == [True]
 
 
 async def test_connections_that_somebody_still_holds_are_closed_with_the_others() -> None:
@@ -98,3 +99,18 @@ async def test_connections_that_somebody_still_holds_are_closed_with_the_others(
     reach.lanes.give(held)
     with pytest.raises(ConnectionLost):
         await reach.lanes.take()
+
+
+async def test_who_needs_a_connection_while_the_main_one_is_lost_has_it_opened_anew_first() -> None:
+    """What is known of replies is shared by those that are opened from one another, and by no others."""
+    first: Any = Connection()
+    first.lost = True
+    first.may_end.set()
+    reach = Reach(cast(Source, first), width=2)
+    lanes: list[Any] = [await reach.lanes.take(), await reach.lanes.take()]
+    main: Any = await reach.main()
+    assert main is first.next
+    assert first.closed
+    assert main.next is lanes[1]
+    assert main not in lanes
+    await reach.close()

@@ -54,6 +54,18 @@ def test_what_is_learnt_of_one_guest_is_its_own() -> None:
     assert len(slicer.slices(DOMAINS[:40])[0]) > 1
 
 
+def test_slices_that_were_given_up_are_halved_once() -> None:
+    slicer, domains = Slicer(), [Domain(f"vm{number}", str(number), number) for number in range(64)]
+    for _ in range(6):  # side by side
+        slicer.too_slow(32)
+    assert [len(each) for each in slicer.slices(domains)] == [16] * 4
+    slicer.too_slow(7)
+    assert {len(each) for each in slicer.slices(domains)} == {2}
+    for count in (3, 1):
+        slicer.too_slow(count)
+        assert {len(each) for each in slicer.slices(domains)} == {1}
+
+
 def test_halves() -> None:
     assert halves(DOMAINS[:3]) == [DOMAINS[:2], DOMAINS[2:3]]
     assert halves(DOMAINS[:1]) == [DOMAINS[:1]]

@@ -60,6 +60,8 @@ class Host:
         """Those that were asked with NOWAIT."""
         self.failed: list[str] = []
         self.hung: list[list[str]] = []
+        self.slow: list[int] = []
+        """How many were asked together in each call that was given up with nobody to blame."""
         self.late: list[list[str]] = []
         self.begun: list[float] = []
         self._release = asyncio.Event()
@@ -119,6 +121,7 @@ class Host:
             lambda domains, _: self.failed.extend(domain.name for domain in domains),
             self.able,
             lambda call: self.hung.append([domain.name for domain in call.suspects]),
+            lambda domains: self.slow.append(len(domains)),
             lambda domain: domain.name in self.trusted,
         )
         each = Sweep(self.lanes, asking)
@@ -220,6 +223,17 @@ async def test_with_the_count_spent_only_those_known_to_answer_are_asked() -> No
 
 
 @in_fast_time
+async def test_where_one_may_hang_those_are_asked_of_whom_nothing_is_known() -> None:
+    host = Host(max_hung=1)
+    assert await host.sweep([0, 1], [2, 3]) == []
+    assert sorted(host.answers) == names(0, 1, 2, 3)
+    host.stuck = {"vm2"}
+    await host.sweep([2], [0])
+    assert host.hung == [["vm2"]]
+    await host.lanes.close()
+
+
+@in_fast_time
 async def test_with_as_many_hung_as_may_be_nobody_is_asked() -> None:
     host = Host(width=1, max_hung=2)
     host.stuck, host.trusted = {"vm0", "vm1"}, {"vm1", "vm2"}
@@ -235,6 +249,7 @@ async def test_where_nobody_is_named_the_slice_is_halved(host: Host) -> None:
     assert await host.sweep([0, 1, 2, 3]) == []
     assert sorted(host.answers) == names(0, 1, 3)
     assert host.hung == [[], [], ["vm2"]]
+    assert host.slow == [4, 2, 1]
     await host.lanes.close()
 
 

@@ -40,6 +40,8 @@ class Row:
     """What the host's kernel says of it, laid over the other parts."""
     overlay_before: Part | None = None
     """And the time before."""
+    lifted: bool = False
+    """The kernel says nothing any more: of what it said last that is shown of which libvirt has said nothing since."""
     partial: bool = False
     """The last reply lacked what the monitor gives."""
     blocked: bool = False
@@ -50,17 +52,38 @@ class Row:
         self.parts, replaced = _put(self.parts, part)
         for each in replaced:
             self.previous, _ = _put(self.previous, each)
+        if self.lifted:
+            self._drop_overtaken()
 
     def lay_over(self, part: Part | None) -> None:
-        """What the kernel says now; None where it says nothing any more."""
-        domain = None if part is None else part.snapshot.layout.records[part.position].domain
-        before = self.overlay
-        if before is not None and before.snapshot.layout.records[before.position].domain != domain:
+        """What the kernel says now; None where it says nothing any more.
+
+        libvirt's values are older than the kernel's. Counters would step back, so the last ones are shown until libvirt
+        gives later ones.
+        """
+        before, self.lifted = self.overlay, part is None
+        if part is None:
+            self._drop_overtaken()
+        elif before is not None and _domain(before) != _domain(part):
             # Of another process. It is of another run of the guest, which the next roll call will tell, so its first
             # figures are not shown as this run's.
             self.overlay = self.overlay_before = None
+        else:
+            self.overlay, self.overlay_before = part, before
+
+    def _drop_overtaken(self) -> None:
+        """Of what the kernel said last, only those groups stay that libvirt has not given since."""
+        overlay, before = self.overlay, self.overlay_before
+        if overlay is None:
             return
-        self.overlay, self.overlay_before = part, before
+        left = overlay.groups & ~sum(
+            1 << bit
+            for part in self.parts
+            for bit in range(len(GROUP_NAMES))
+            if overlay.groups & part.groups & 1 << bit and _span(part, bit)[0] >= _span(overlay, bit)[1]
+        )
+        self.overlay = replace(overlay, groups=left) if left else None
+        self.overlay_before = replace(before, groups=before.groups & left) if before and left else None
 
     def has(self, groups: int) -> bool:
         """Whether all of these groups (bits) have come."""
@@ -85,6 +108,16 @@ def _put(parts: Parts, new: Part) -> tuple[Parts, Parts]:
     replaced = [replace(part, groups=part.groups & new.groups) for part in parts if part.groups & new.groups]
     # In an order of their own, so that equal sets of parts make the same record.
     return tuple(sorted((*kept, new), key=lambda part: part.groups)), tuple(replaced)
+
+
+def _domain(part: Part) -> Domain:
+    return part.snapshot.layout.records[part.position].domain
+
+
+def _span(part: Part, bit: int) -> tuple[float, float]:
+    """The earliest and the latest time at which a group may have been sampled."""
+    cell, sampling = (part.position, bit), part.snapshot.sampling
+    return sampling.times[cell] - sampling.uncertainty[cell], sampling.times[cell] + sampling.uncertainty[cell]
 
 
 Picture = Sequence[tuple[Domain, Parts]]
@@ -176,14 +209,14 @@ class Board:
             row.lay_over(None if position is None else Part(kernel, position, groups, overlay=True))
 
     def lift(self) -> None:
-        """The kernel says nothing any more: what libvirt says is shown."""
+        """The kernel says nothing any more."""
         for row in self.rows.values():
-            row.overlay = row.overlay_before = None
+            row.lay_over(None)
 
     @property
     def overlaid(self) -> int:
         """Of how many domains the kernel says something."""
-        return sum(row.overlay is not None for row in self.rows.values())
+        return sum(row.overlay is not None and not row.lifted for row in self.rows.values())
 
     def fail(self, uuids: Iterable[str]) -> None:
         """libvirt could not say what was asked of these."""
@@ -202,6 +235,12 @@ class Board:
         row = self.rows.get(uuid)
         if row is not None and row.domain.info != info:
             row.domain = replace(row.domain, info=info)
+
+    def describe_as_unknown(self, uuid: str) -> None:
+        """The definition of a domain cannot be read: what it said before is known still."""
+        row = self.rows.get(uuid)
+        if row is not None and row.domain.info is None:
+            self.describe(uuid, Description())
 
     def snapshot(self, time: float, asked: int, fresh_for: npt.NDArray[np.float64], host_cpus: int | None) -> Snapshot:
         """All that is known, as of `time` (seconds since the epoch); domains that are gone are in it for the last time.

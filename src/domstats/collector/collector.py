@@ -26,6 +26,7 @@ from domstats.collector.plan import Plan, by_group
 from domstats.collector.reach import OPENING, Reach
 from domstats.collector.round import GuestCall, Question, RollCall
 from domstats.collector.sweep import UNREACHED
+from domstats.collector.tasks import Tasks
 from domstats.errors import DomstatsError, UsageError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
@@ -82,7 +83,9 @@ class Collector:
         self._refreshing: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         """The last look; there is one at a time, and nothing is published in the middle of one that is quick."""
-        self._tasks: list[asyncio.Task[None]] = []
+        self._coming: set[asyncio.Task[None]] = set()
+        """Questions to those who have come."""
+        self._tasks = Tasks(lambda: self._published.set())
         self._closed = False
 
     @property
@@ -156,9 +159,7 @@ class Collector:
         has not come in time is waited for by nobody, and is in a later snapshot.
         """
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.create_task(self._ask_now(seconds, since))
-            self._tasks.append(self._refreshing)
-            self._refreshing.add_done_callback(self._over)
+            self._refreshing = self._tasks.begin_once(self._ask_now(seconds, since))
         refreshing, published = self._refreshing, self._published
         await asyncio.wait([refreshing], timeout=seconds)
         if not refreshing.done() and not self._closed and self._published is published:
@@ -208,17 +209,15 @@ class Collector:
         await self._lay_over(self._deadline)
         self._publish()
         for work in (self._stay_connected, self._tick, self._look_on_events, self._describer.run):
-            self._begin(work())
+            self._tasks.begin(work())
         for number in range(len(self._guests)):
-            self._begin(self._sweep(number))
+            self._tasks.begin(self._sweep(number))
 
     async def aclose(self) -> None:
         """End; safe to call twice. What hangs is left to libvirtd."""
         self._closed = True
-        for task in self._tasks:
-            task.cancel()
         try:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tasks.stop()
         finally:
             self._published.set()
             await self._reach.close()
@@ -228,22 +227,7 @@ class Collector:
             published = self._published
             yield self.latest
             await published.wait()
-            for task in self._tasks:
-                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                    raise error
-
-    def _over(self, task: asyncio.Task[None]) -> None:
-        """What was asked for has ended; if by a defect, those who wait for snapshots are told."""
-        if task.cancelled() or task.exception() is None:
-            self._tasks.remove(task)
-        else:
-            self._published.set()
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.append(task)
-        # None of them ends by itself: if one does, those who wait for snapshots are told why.
-        task.add_done_callback(lambda _: self._published.set())
+            self._tasks.check()
 
     async def _stay_connected(self) -> None:
         back_off, again = BackOff(), False
@@ -275,9 +259,10 @@ class Collector:
             await asyncio.sleep(at - now())
             at = max(at, now() - period)  # a loop that was held up does not catch up on what it missed
             due = now() - looked >= self.plan.free.period - period / 2
-            if not self._reach.lost and (due or self._is_looking):
+            if not self._reach.lost:
                 looked = now() if due else looked
-                await self._look_within(min(period / 2, self._deadline))
+                look = self._look_within if due else self._finish_looking
+                await look(min(period / 2, self._deadline))
             if now() - laid_over >= self.plan.kernel - period / 2:
                 laid_over = now()
                 await self._lay_over(period / 2)
@@ -309,21 +294,37 @@ class Collector:
         return self._looking is not None and not self._looking.done()
 
     async def _look_within(self, seconds: float) -> None:
-        """Wait for the look under way, or for one that begins now, no longer than that; it goes on all the same."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._try(self._look))
-            self._tasks.append(self._looking)
-            self._looking.add_done_callback(self._over)
-        await asyncio.wait([self._looking], timeout=seconds)
+        """Wait for the look under way, or for one that begins now, and for what those say who have come.
+
+        No longer than so many seconds; all goes on all the same.
+        """
+        if not self._is_looking:
+            self._looking = self._tasks.begin_once(self._try(self._look))
+        await self._finish_looking(seconds)
+
+    async def _finish_looking(self, seconds: float) -> None:
+        """The same without another look."""
+        ends = asyncio.get_running_loop().time() + seconds
+        if self._looking is not None:
+            await asyncio.wait([self._looking], timeout=seconds)
+        if self._coming:
+            await asyncio.wait(self._coming, timeout=ends - asyncio.get_running_loop().time())
 
     async def _look(self) -> None:
-        """A roll call, and a question to those who have come, so that nobody is shown without values for long."""
+        """A roll call; then those who have come are asked, so that nobody is shown without values for long.
+
+        That they take long, as hundreds do, holds up no further look.
+        """
         events = self._events
         await self._roll.ask([], self._deadline)
         self._looked = events
         self.trouble = None
         self._describer.want_missing()
-        await asyncio.gather(*(call.ask_newcomers() for call in self._guests if call.newcomers))
+        for call in self._guests:
+            if call.newcomers:
+                task = self._tasks.begin_once(self._try(call.ask_newcomers))
+                self._coming.add(task)
+                task.add_done_callback(self._coming.discard)
 
     async def _sweep(self, number: int) -> None:
         """Ask the guests for the groups of one pace, for ever; the first time as fast as they answer.

@@ -115,4 +115,5 @@ class Describer:
             self.want(domain.uuid)
         except DomstatsError as error:
             _log.warning("the definition of domain %r cannot be read: %s", domain.name, error)
+            self._board.describe_as_unknown(domain.uuid)
         return True

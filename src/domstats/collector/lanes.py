@@ -53,8 +53,11 @@ class Lanes:
 
     @property
     def spent(self) -> bool:
-        """Whether one more call that hangs would be the last allowed: then only guests known to answer are asked."""
-        return len(self.hung) >= self.max_hung - 1
+        """Whether one more call that hangs would be the last allowed: then only guests known to answer are asked.
+
+        Where no more than one is allowed, the first is not the last.
+        """
+        return self.max_hung > 1 and len(self.hung) >= self.max_hung - 1
 
     @property
     def full(self) -> bool:

@@ -114,7 +114,8 @@ class Reach:
         return self._main
 
     async def _open(self) -> Source:
-        return await self._main.another(OPENING)
+        # Of a main connection that is there: from it they have what is known of replies in common.
+        return await (await self.main(OPENING)).another(OPENING)
 
     def hung(self, call: HungCall) -> None:
         """A call is late, and its suspects are why."""

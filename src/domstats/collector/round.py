@@ -13,8 +13,18 @@ from domstats.collector.board import FREE, MONITOR, Board
 from domstats.collector.completeness import DOMAINS_MAX, half_groups
 from domstats.collector.lanes import HungCall
 from domstats.collector.reach import Reach
-from domstats.collector.sweep import FOR_EVER, LATE, UNREACHED, Answer, Asking, Slice, Sweep, late_after
-from domstats.errors import DomstatsError
+from domstats.collector.sweep import (
+    FOR_EVER,
+    LATE,
+    OF_THE_QUESTION,
+    UNREACHED,
+    Answer,
+    Asking,
+    Slice,
+    Sweep,
+    late_after,
+)
+from domstats.errors import DomstatsError, ProtocolError, RemoteError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
 from domstats.model.layout import Shape
@@ -98,11 +108,13 @@ class GuestCall:
         """Whether a sweep is over."""
         self._asked_newcomers: set[str] = set()
         """UUIDs of the newcomers that are being asked."""
+        self._failing: set[tuple[str, int | None]] = set()
+        """UUIDs and ids of those of whom libvirt reported an error when they were asked last: only sweeps ask them."""
         self._stuck: set[str] = set()
         """UUIDs of those who are stuck though they were answered for."""
         self._progress: Progress | None = None
         self._asking = Asking(
-            self._ask, self._occupied, self._answered, self._failed, self._able, self._hung, self._trusted
+            self._ask, self._occupied, self._answered, self._failed, self._able, self._hung, self._slow, self._trusted
         )
 
     async def sweep(self, seconds: float, *, spread: float = 0.0, progress: Progress | None = None) -> None:
@@ -115,6 +127,7 @@ class GuestCall:
         stopped = await reach.stopped(late)
         rows = self._board.rows
         self._stuck &= rows.keys()
+        self._failing &= {(uuid, row.domain.id) for uuid, row in rows.items()}
         reach.breaker.stopped({uuid for uuid in stopped if uuid in rows}, now())
         self._block()
         there = [row.domain for row in rows.values() if not row.gone]
@@ -145,6 +158,7 @@ class GuestCall:
             and not row.gone
             and uuid not in self._reach.breaker
             and uuid not in self._asked_newcomers
+            and (uuid, row.domain.id) not in self._failing
         ]
 
     async def ask_newcomers(self) -> None:
@@ -152,10 +166,9 @@ class GuestCall:
         chosen = self.newcomers
         self._asked_newcomers.update(domain.uuid for domain in chosen)
         try:
-            await Sweep(self._reach.lanes, self._asking).run(self._slices(chosen), NEWCOMERS_MAX)
+            await self._ask_some(chosen)
         finally:
             self._asked_newcomers.difference_update(domain.uuid for domain in chosen)
-            self._block()
 
     async def ask_old(self, since: float) -> None:
         """Ask those guests whose last sample is from before `since` (of the source's clock), but for stuck ones."""
@@ -165,8 +178,16 @@ class GuestCall:
             for uuid, row in self._board.rows.items()
             if not row.gone and uuid not in breaker and not row.sampled_since(self.mask, since)
         ]
+        await self._ask_some(chosen)
+
+    async def _ask_some(self, chosen: Sequence[Domain]) -> None:
+        """Ask these between two sweeps. That libvirt reports an error of each of them says nothing of the host."""
         try:
             await Sweep(self._reach.lanes, self._asking).run(self._slices(chosen), NEWCOMERS_MAX)
+        except OF_THE_QUESTION:
+            raise
+        except (RemoteError, ProtocolError):
+            pass
         finally:
             self._block()
 
@@ -231,6 +252,7 @@ class GuestCall:
             status = np.full(len(answer.snapshot), Status.PARTIAL, np.uint8)
         else:
             status = reach.completeness.judge(answer.snapshot, self._groups, self._flags, answer.seconds)
+        self._failing.difference_update((domain.uuid, domain.id) for domain in asked)
         for position, domain in enumerate(answer.snapshot.domains):
             if domain.uuid in self._stuck:
                 status[position] = Status.PARTIAL
@@ -239,6 +261,7 @@ class GuestCall:
         self._tell(len(asked))
 
     def _failed(self, domains: Sequence[Domain], _error: DomstatsError) -> None:
+        self._failing.update((domain.uuid, domain.id) for domain in domains)
         self._board.fail(domain.uuid for domain in domains)
         self._tell(len(domains))
 
@@ -251,6 +274,9 @@ class GuestCall:
     def _hung(self, call: HungCall) -> None:
         self._reach.hung(call)
         self._block()
+
+    def _slow(self, domains: Sequence[Domain]) -> None:
+        self._reach.slicer.too_slow(len(domains))
 
     def _trusted(self, domain: Domain) -> bool:
         row = self._board.rows.get(domain.uuid)

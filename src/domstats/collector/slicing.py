@@ -44,6 +44,10 @@ class Slicer:
         if not self._size / _SLACK <= best <= self._size * _SLACK:
             self._size = 1 << round(math.log2(best))
 
+    def too_slow(self, count: int) -> None:
+        """A slice of so many domains was given up, though none of them hung."""
+        self._size = min(self._size, 1 << max(0, (count // 2).bit_length() - 1))
+
     def forget(self, uuid: str) -> None:
         """A domain is gone."""
         self._bytes.pop(uuid, None)

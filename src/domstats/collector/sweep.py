@@ -45,7 +45,7 @@ FAULTS_MAX = 16
 FOR_EVER = 86_400.0
 """Seconds. A call's own deadline would not end it in libvirtd: what bounds it is the sweep's, and the count of hung."""
 
-_OF_THE_QUESTION = (NoSupport, AccessDenied, StatsUnsupported)
+OF_THE_QUESTION = (NoSupport, AccessDenied, StatsUnsupported)
 """Errors that any guest would bring."""
 UNREACHED = (ConnectionLost, ConnectError, DeadlineExceeded)
 """Errors that are not a guest's."""
@@ -95,6 +95,8 @@ class Asking:
     """Those who may be able to answer: not those whose process has been stopped since the sweep began, as far as that
     can be seen in so many seconds, or on whom another sweep's call hangs."""
     hung: Callable[[HungCall], None]
+    slow: Callable[[Sequence[Domain]], None]
+    """They took too long together, and none of them seems to be to blame."""
     trusted: Callable[[Domain], bool]
     """Whether the guest answered the last time it was asked."""
 
@@ -207,6 +209,8 @@ class Sweep:
             self._take_reply(task, chosen, began, source.received - received)
         else:
             self._leave(task, source, suspects or (chosen.domains if len(chosen.domains) == 1 else []))
+            if not suspects:
+                self.asking.slow(chosen.domains)
             self._rescue(chosen, {domain.uuid for domain in suspects})
 
     async def _wait(self, task: asyncio.Future[Snapshot], chosen: Sequence[Domain]) -> list[Domain] | None:
@@ -255,7 +259,7 @@ class Sweep:
             if len(chosen.domains) == 1:
                 self.lost.extend(chosen.domains)
             self._divide(chosen)
-        except _OF_THE_QUESTION:
+        except OF_THE_QUESTION:
             raise
         except (RemoteError, ProtocolError) as error:
             if len(chosen.domains) == 1 or len(self._faults) >= FAULTS_MAX:
