@@ -148,6 +148,20 @@ def test_a_plan_that_is_of_no_use_for_long_goes() -> None:
     assert merged(merger, *rows).layout is now.layout
 
 
+def test_rounds_that_have_nothing_to_merge_count() -> None:
+    merger, snapshot = Merger(), ReplyDecoder().decode(capture(POLL1))
+    rows = [[Part(snapshot, position)] for position in range(len(snapshot))]
+    made = [merged(merger, *rows), merged(merger, *rows[1:])]
+    made[0].column("cpu.time")
+    sizes = []
+    for _ in range(UNUSED_MAX + 2):
+        merger.skip()
+        sizes.append(merger.size)
+    values = [len(each.values) for each in made]
+    assert sizes == (UNUSED_MAX - 1) * [sum(values)] + [values[1]] + 2 * [0]
+    assert not made[0].layout.derived
+
+
 def test_what_was_worked_out_from_a_layout_goes_when_it_is_made_no_more() -> None:
     merger, snapshot = Merger(), ReplyDecoder().decode(capture(POLL1))
     rows = [[Part(snapshot, position)] for position in range(len(snapshot))]

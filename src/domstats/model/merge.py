@@ -114,13 +114,20 @@ class Merger:
         if plan is None:
             plan = self._make_plan(domains, rows, snapshots)
         self._plans[identity] = plan
-        plan.used = self._rounds = self._rounds + 1
-        oldest = next(iter(self._plans))
-        if len(self._plans) > PLANS_MAX or self._plans[oldest].used < self._rounds - UNUSED_MAX:
-            self._forget(self._plans.pop(oldest).layout)
+        plan.used = self._rounds + 1
+        self.skip()
         values = np.concatenate([_NOTHING, *(snapshot.values for snapshot in snapshots)]).take(plan.index)
         values[plan.string_slots] = plan.string_values
         return plan.layout, values
+
+    def skip(self) -> None:
+        """A round is over in which nothing (more) was to be merged: plans are let go of that rounds have no use for."""
+        self._rounds += 1
+        while self._plans:
+            oldest = next(iter(self._plans))
+            if len(self._plans) <= PLANS_MAX and self._plans[oldest].used >= self._rounds - UNUSED_MAX:
+                break
+            self._forget(self._plans.pop(oldest).layout)
 
     def _make_plan(
         self, domains: Sequence[Domain], rows: Sequence[Sequence[Part]], snapshots: Sequence[Snapshot]

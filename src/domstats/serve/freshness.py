@@ -96,6 +96,8 @@ class Freshness:
     def _without_old(self, snapshot: Snapshot, since: float) -> Snapshot:
         old = self._old(snapshot, since)
         if not old.any():
+            self._last = None
+            self._merger.skip()
             return snapshot
         which = np.packbits(old).tobytes()
         if self._last is None or self._last[0] is not snapshot or self._last[1] != which:
