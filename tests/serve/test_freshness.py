@@ -18,6 +18,7 @@ from domstats.collector.reach import Reach
 from domstats.errors import RemoteError
 from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS
+from domstats.model.merge import UNUSED_MAX
 from domstats.model.sampling import Status
 from domstats.serve.freshness import PATIENCE, Freshness
 from domstats.serve.libvirt.daemon import ARGUMENTS_MAX, ASKING_MAX, HUNG_MAX, KEPT, Daemon
@@ -115,6 +116,23 @@ class TestFreshness:
             assert max(waits) <= PATIENCE + 0.01
             assert sum(wait > 0.5 for wait in waits) <= 1
             assert collector.latest["test-1"].status is Status.BLOCKED
+
+    @in_fast_time
+    async def test_nothing_is_kept_of_values_left_out_when_none_are(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path, events("5; hang test-1", "60; answer test-1")) as (collector, _):
+            freshness = Freshness(collector, max_age=20.0)
+            await asyncio.sleep(40.0)
+            snapshot = await freshness.snapshot()
+            assert "balloon.rss" not in snapshot["test-1"]
+            assert freshness._merger.size > 0
+            left = ref(snapshot)
+            del snapshot
+            await asyncio.sleep(60.0)
+            for _ in range(UNUSED_MAX + 1):
+                assert "balloon.rss" in (await freshness.snapshot())["test-1"]
+            assert freshness._merger.size == 0
+            gc.collect()
+            assert left() is None
 
     @in_fast_time
     async def test_what_an_event_told_is_to_be_seen(self, tmp_path: Path) -> None:
