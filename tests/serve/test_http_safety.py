@@ -326,6 +326,7 @@ class TestTls:
                         await stream.read()
                     while server.work._tasks or server.connections:  # noqa: ASYNC110  nothing tells of it
                         await asyncio.sleep(0.01)
+                    assert not any(each._setting_up for each in server._accepting)
             stalled.close()
 
     async def test_a_certificate_that_is_none(self, tmp_path: Path) -> None:

@@ -48,10 +48,12 @@ class Accepting:
             self.sock.close()
         if self._again is not None:
             self._again.cancel()
-        if self._setting_up:
-            await asyncio.wait(self._setting_up, timeout=SETTING_UP)
-        for task in self._setting_up:
-            task.cancel()
+        try:
+            if self._setting_up:
+                await asyncio.wait(self._setting_up, timeout=SETTING_UP)
+        finally:
+            for task in self._setting_up:
+                task.cancel()
 
     def _begin(self) -> None:
         self._loop.add_reader(self.sock, self._accept)

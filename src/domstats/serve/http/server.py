@@ -136,8 +136,6 @@ class HttpServer:
         """Take no more clients, and close those there are; safe to call twice. Cancelled, it waits for nobody."""
         try:
             await asyncio.gather(*(accepting.stop() for accepting in self._accepting))
-            for sock in self._sockets or ():
-                sock.close()  # of those that were not reached yet, too
             await self._hear_out()
             if self._streams is not None:
                 self._streams.close()
@@ -170,6 +168,8 @@ class HttpServer:
         }
 
     def _let_go(self) -> None:
+        for sock in self._sockets or ():
+            sock.close()  # of those that were not reached yet, too
         if self._streams is not None:
             self._streams.close()
         self.work.cancel()

@@ -269,7 +269,7 @@ class SupportedGroups:
                 raise StatsUnsupported(*error)
 
     async def _ask(self, chosen: Domain, groups: int) -> tuple[int, int, str] | None:
-        """Whether it supports the groups is looked at before it is asked for them, but it must be able to answer."""
+        """What the host says of these groups, of a domain that can answer; None where it has them."""
         flags = DomainFilter.ENFORCE | DomainFilter.NOWAIT
         async with self._opening:
             if self._source is None or self._source.lost:
