@@ -249,7 +249,7 @@ async def test_where_nobody_is_named_the_slice_is_halved(host: Host) -> None:
     assert await host.sweep([0, 1, 2, 3]) == []
     assert sorted(host.answers) == names(0, 1, 3)
     assert host.hung == [[], [], ["vm2"]]
-    assert host.slow == [4, 2, 1]
+    assert host.slow == [4, 2], "who hangs alone says nothing of the others"
     await host.lanes.close()
 
 

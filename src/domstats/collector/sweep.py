@@ -209,7 +209,7 @@ class Sweep:
             self._take_reply(task, chosen, began, source.received - received)
         else:
             self._leave(task, source, suspects or (chosen.domains if len(chosen.domains) == 1 else []))
-            if not suspects:
+            if not suspects and len(chosen.domains) > 1:
                 self.asking.slow(chosen.domains)
             self._rescue(chosen, {domain.uuid for domain in suspects})
 
