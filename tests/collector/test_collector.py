@@ -241,6 +241,21 @@ class TestStuckGuests:
                 assert fresh(seen[-1])
 
 
+@in_fast_time
+async def test_a_host_that_is_slow_is_heard_all_the_same(tmp_path: Path) -> None:
+    """Slices of the usual size take 14 s: they are given up, and nobody is to blame."""
+    async with (
+        served(tmp_path, events("0; slow *; seconds = 0.45"), "domains=64") as server,
+        collecting(server, width=2) as collector,
+    ):
+        heard = ["block.count", "balloon.rss"]
+        await until(
+            collector,
+            lambda each: all(any(key in record for key in heard) for record in each if record.domain.id is not None),
+            120.0,
+        )
+
+
 class TestDomainsThatComeAndGo:
     @in_fast_time
     async def test_gone_exactly_once(self, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from domstats.sources.sim.life import Life
 
 JOB_WAIT = 30.0
 """Seconds libvirt's qemu driver waits for a guest's job."""
+_MOMENT = 1e-6
+"""Least seconds that are slept: of less the event loop makes nothing, and the clock that is waited for stands still."""
 
 
 class Monitors:
@@ -87,4 +89,4 @@ class Monitors:
             ends = self._history.ends(position, now)
             if began is not None and now < began + life.slow and not life.hung:
                 ends = min(ends, began + life.slow)
-            await asyncio.sleep(ends - now)
+            await asyncio.sleep(max(ends - now, _MOMENT))
