@@ -121,7 +121,7 @@ class Host:
             lambda domains, _: self.failed.extend(domain.name for domain in domains),
             self.able,
             lambda call: self.hung.append([domain.name for domain in call.suspects]),
-            lambda domains: self.slow.append(len(domains)),
+            self.slow.append,
             lambda domain: domain.name in self.trusted,
         )
         each = Sweep(self.lanes, asking)

@@ -9,8 +9,8 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -82,6 +82,16 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port that somebody else listens at."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port: int = other.getsockname()[1]
+        yield port
 
 
 @asynccontextmanager
@@ -237,12 +247,8 @@ async def test_an_address_is_widened_and_narrowed(tmp_path: Path) -> None:
         for host in ("0.0.0.0", "127.0.0.1"):
             with pytest.raises(ConnectError, match="in use"):
                 await listen_tcp(Address(host, trial.port))
-        with socket.socket() as other:
-            other.bind(("127.0.0.1", 0))
-            other.listen()
-            taken = other.getsockname()[1]
-            with pytest.raises(ConnectError, match="in use"):
-                await trial.change(f'[http]\nlisten = ["127.0.0.1:{trial.port}", "0.0.0.0:{taken}"]')
+        with taken_port() as taken, pytest.raises(ConnectError, match="in use"):
+            await trial.change(f'[http]\nlisten = ["127.0.0.1:{trial.port}", "0.0.0.0:{taken}"]')
 
 
 async def test_the_mode_of_a_socket_is_changed_with_all_or_not_at_all(tmp_path: Path) -> None:
@@ -303,12 +309,8 @@ async def until_there(client: aiohttp.ClientSession, port: int, path: str = "/he
 async def test_what_cannot_be_begun_changes_nothing(tmp_path: Path) -> None:
     async with served(tmp_path, '[libvirt_socket]\npath = "sock"') as trial:
         before = trial.running
-        with socket.socket() as other:
-            other.bind(("127.0.0.1", 0))
-            other.listen()
-            taken = other.getsockname()[1]
-            with pytest.raises(ConnectError, match="cannot listen at"):
-                await trial.change(f'[http]\nlisten = ["127.0.0.1:{free_port()}", "127.0.0.1:{taken}"]')
+        with taken_port() as taken, pytest.raises(ConnectError, match="cannot listen at"):
+            await trial.change(f'[http]\nlisten = ["127.0.0.1:{free_port()}", "127.0.0.1:{taken}"]')
         with pytest.raises(ConnectError):
             await trial.change(f'[host]\nuri = "qemu+unix:///system?socket={tmp_path}/none"')
         with pytest.raises(UsageError, match="no libvirt daemon behind it"):

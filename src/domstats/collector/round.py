@@ -109,12 +109,13 @@ class GuestCall:
         self._asked_newcomers: set[str] = set()
         """UUIDs of the newcomers that are being asked."""
         self._failing: set[tuple[str, int | None]] = set()
-        """UUIDs and ids of those of whom libvirt reported an error when they were asked last: only sweeps ask them."""
+        """UUIDs and ids of those of whom libvirt reported an error when they were asked last: they are no newcomers."""
         self._stuck: set[str] = set()
         """UUIDs of those who are stuck though they were answered for."""
         self._progress: Progress | None = None
+        slow = reach.slicer.too_slow
         self._asking = Asking(
-            self._ask, self._occupied, self._answered, self._failed, self._able, self._hung, self._slow, self._trusted
+            self._ask, self._occupied, self._answered, self._failed, self._able, self._hung, slow, self._trusted
         )
 
     async def sweep(self, seconds: float, *, spread: float = 0.0, progress: Progress | None = None) -> None:
@@ -274,9 +275,6 @@ class GuestCall:
     def _hung(self, call: HungCall) -> None:
         self._reach.hung(call)
         self._block()
-
-    def _slow(self, domains: Sequence[Domain]) -> None:
-        self._reach.slicer.too_slow(len(domains))
 
     def _trusted(self, domain: Domain) -> bool:
         row = self._board.rows.get(domain.uuid)

@@ -95,8 +95,8 @@ class Asking:
     """Those who may be able to answer: not those whose process has been stopped since the sweep began, as far as that
     can be seen in so many seconds, or on whom another sweep's call hangs."""
     hung: Callable[[HungCall], None]
-    slow: Callable[[Sequence[Domain]], None]
-    """They took too long together, and none of them seems to be to blame."""
+    slow: Callable[[int], None]
+    """So many took too long together, and none of them seems to be to blame."""
     trusted: Callable[[Domain], bool]
     """Whether the guest answered the last time it was asked."""
 
@@ -210,7 +210,7 @@ class Sweep:
         else:
             self._leave(task, source, suspects or (chosen.domains if len(chosen.domains) == 1 else []))
             if not suspects and len(chosen.domains) > 1:
-                self.asking.slow(chosen.domains)
+                self.asking.slow(len(chosen.domains))
             self._rescue(chosen, {domain.uuid for domain in suspects})
 
     async def _wait(self, task: asyncio.Future[Snapshot], chosen: Sequence[Domain]) -> list[Domain] | None:
