@@ -324,7 +324,7 @@ class TestTls:
                 async with asyncio.timeout(PATIENCE):
                     with pytest.raises(aiohttp.ClientError):
                         await stream.read()
-                    while server.work._tasks or server.connections:  # noqa: ASYNC110  nothing tells of it
+                    while server.work._all or server.connections:  # noqa: ASYNC110  nothing tells of it
                         await asyncio.sleep(0.01)
                     assert not any(each._setting_up for each in server._accepting)
             stalled.close()

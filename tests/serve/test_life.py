@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from domstats.collector.tasks import Tasks
 from domstats.errors import ConnectError
-from domstats.serve.life import STOPPING, Work, live
+from domstats.serve.life import STOPPING, live
 from fast_time import in_fast_time
 
 
@@ -61,7 +62,7 @@ async def test_an_end_that_is_a_defect() -> None:
 
 
 async def test_work_that_ends_by_a_defect_is_told_of() -> None:
-    work = Work()
+    work = Tasks()
     work.begin(never())
     work.check()
     work.begin(fault())
@@ -73,11 +74,11 @@ async def test_work_that_ends_by_a_defect_is_told_of() -> None:
 
 
 async def test_work_that_is_cancelled_is_let_go_of() -> None:
-    work = Work()
+    work = Tasks()
     ends, goes_on = (work.begin(never()) for _ in range(2))
     ends.cancel()
     await asyncio.wait([ends])
-    assert work._tasks == {goes_on}
+    assert work._all == {goes_on}
     work.check()
     await work.stop()
 

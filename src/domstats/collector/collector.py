@@ -159,7 +159,7 @@ class Collector:
         has not come in time is waited for by nobody, and is in a later snapshot.
         """
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = self._tasks.begin_once(self._ask_now(seconds, since))
+            self._refreshing = self._tasks.begin(self._ask_now(seconds, since))
         refreshing, published = self._refreshing, self._published
         await asyncio.wait([refreshing], timeout=seconds)
         if not refreshing.done() and not self._closed and self._published is published:
@@ -299,7 +299,7 @@ class Collector:
         No longer than so many seconds; all goes on all the same.
         """
         if not self._is_looking:
-            self._looking = self._tasks.begin_once(self._try(self._look))
+            self._looking = self._tasks.begin(self._try(self._look))
         await self._finish_looking(seconds)
 
     async def _finish_looking(self, seconds: float) -> None:
@@ -322,7 +322,7 @@ class Collector:
         self._describer.want_missing()
         for call in self._guests:
             if call.newcomers:
-                task = self._tasks.begin_once(self._try(call.ask_newcomers))
+                task = self._tasks.begin(self._try(call.ask_newcomers))
                 self._coming.add(task)
                 task.add_done_callback(self._coming.discard)
 

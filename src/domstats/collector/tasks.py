@@ -6,44 +6,41 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-Work = Coroutine[Any, Any, None]
-
 
 class Tasks:
-    """The tasks of one collector."""
+    """What is under way, until it ends or is stopped."""
 
-    def __init__(self, on_defect: Callable[[], None]) -> None:
-        """`on_defect` is called when something has ended that was to go on for ever, or has ended by a defect."""
+    def __init__(self, on_defect: Callable[[], None] = lambda: None) -> None:
+        """`on_defect` is called when something has ended by a defect, which `check` then raises."""
         self._on_defect = on_defect
-        self._all: list[asyncio.Task[None]] = []
+        self._all: set[asyncio.Task[None]] = set()
 
-    def begin(self, work: Work) -> None:
-        """Have something done that does not end by itself."""
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have something done from now on."""
         task = asyncio.create_task(work)
-        self._all.append(task)
-        task.add_done_callback(lambda _: self._on_defect())
-
-    def begin_once(self, work: Work) -> asyncio.Task[None]:
-        """Have something done that ends."""
-        task = asyncio.create_task(work)
-        self._all.append(task)
+        self._all.add(task)
         task.add_done_callback(self._over)
         return task
 
     def check(self) -> None:
-        """Raise the defect that has ended one of them, if one has."""
+        """Raise the defect that has ended something, if one has."""
         for task in self._all:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    async def stop(self) -> None:
-        """End all of them; safe to call twice."""
+    def cancel(self) -> None:
+        """Have all of it end."""
         for task in self._all:
             task.cancel()
+
+    async def stop(self) -> None:
+        """End all of it; safe to call twice."""
+        self.cancel()
         await asyncio.gather(*self._all, return_exceptions=True)
 
     def _over(self, task: asyncio.Task[None]) -> None:
+        """Let go of it; what has ended by a defect stays, to be told of."""
         if task.cancelled() or task.exception() is None:
-            self._all.remove(task)
+            self._all.discard(task)
         else:
             self._on_defect()

@@ -21,41 +21,6 @@ class Part(Protocol):
         """Serve no more, and let go of everything, also of what a start that failed has left."""
 
 
-class Work:
-    """What a part does beside its answers: tasks that go on until it is stopped."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Have it done from now on, until the task is cancelled."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def check(self) -> None:
-        """Raise what has ended some of it: none of it ends by itself."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
-                task.result()
-
-    def cancel(self) -> None:
-        """Have all of it end."""
-        for task in self._tasks:
-            task.cancel()
-
-    async def stop(self) -> None:
-        """End all of it; safe to call twice."""
-        self.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Let go of what was cancelled; what has ended otherwise stays, to be told of."""
-        if task.cancelled():
-            self._tasks.discard(task)
-
-
 async def live(parts: Sequence[Part], *ends: Coroutine[Any, Any, None], stopping: float = STOPPING) -> None:
     """Start the parts in their order and serve until the first of `ends` is over; raises what that, or a start, raises.
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from domstats.collector.collector import Collector
 from domstats.collector.plan import Plan, by_group
+from domstats.collector.tasks import Tasks
 from domstats.serve.history.fields import DEFAULT_FIELDS
 from domstats.serve.history.history import BYTES, History
-from domstats.serve.life import Work
 
 
 def periods(plan: Plan) -> npt.NDArray[np.float64]:
@@ -30,7 +30,7 @@ class Following:
 
     def __init__(self, history: History, collector: Collector) -> None:
         self.history, self._collector = history, collector
-        self.work = Work()
+        self.work = Tasks()
 
     async def start(self) -> None:
         """Begin with what is known now."""

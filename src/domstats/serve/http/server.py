@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from domstats.collector.collector import Collector
+from domstats.collector.tasks import Tasks
 from domstats.errors import UsageError
 from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
 from domstats.formats.metrics.service import Service
@@ -31,7 +32,6 @@ from domstats.serve.http.stream import Streams
 from domstats.serve.http.tally import Tally
 from domstats.serve.http.tls import tls_context
 from domstats.serve.http.workers import Renderings, Worker
-from domstats.serve.life import Work
 from domstats.serve.listeners import listen_tcp
 
 STOPPING = 1.0
@@ -74,7 +74,7 @@ class HttpServer:
         """Of the domains; None where none is kept."""
         self._connections: set[Connection] = set()
         self._accepting: list[Accepting] = []
-        self.work = Work()
+        self.work = Tasks()
         self._workers: list[Worker] = []
         self._renderings: list[Renderings] = []
         self._runner: web.AppRunner | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from domstats.collector.tasks import Tasks
 from domstats.errors import UsageError
 from domstats.serve.http.access import tell
 from domstats.serve.http.channel import Channel
@@ -19,7 +20,6 @@ from domstats.serve.http.rows import ColumnReader, KeyReader
 from domstats.serve.http.sending import write
 from domstats.serve.http.tally import Tally
 from domstats.serve.http.workers import Worker
-from domstats.serve.life import Work
 
 RATE = 1.0
 """Seconds between two events when a reader does not say."""
@@ -37,7 +37,7 @@ _Columns = tuple[str, ...]
 class Streams:
     """The channels there are, and their readers."""
 
-    def __init__(self, latest: Latest, worker: Worker, work: Work, tally: Tally) -> None:
+    def __init__(self, latest: Latest, worker: Worker, work: Tasks, tally: Tally) -> None:
         """`work`: what the channels do beside the answers is part of it, so that a defect there is told of."""
         self._latest, self._worker, self._work, self._tally = latest, worker, work, tally
         self._channels: dict[_Columns, Channel] = {}

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from domstats.collector.collector import Collector
+from domstats.collector.tasks import Tasks
 from domstats.errors import UsageError
 from domstats.serve.accepting import Accepting
 from domstats.serve.freshness import Freshness
@@ -17,7 +18,6 @@ from domstats.serve.libvirt.client import Client
 from domstats.serve.libvirt.daemon import Daemon
 from domstats.serve.libvirt.lists import Rolls
 from domstats.serve.libvirt.made import Made
-from domstats.serve.life import Work
 from domstats.serve.sockets import Listening
 from domstats.sources import DomainEvent
 from domstats.sources.libvirt.source import LibvirtSource
@@ -54,7 +54,7 @@ class LibvirtServer:
         self._behind: Behind | None = None
         self._bulk: Bulk | None = None
         self._answers: Answers | None = None
-        self.work = Work()
+        self.work = Tasks()
 
     @property
     def clients(self) -> int:
