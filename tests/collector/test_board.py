@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -174,6 +176,52 @@ def test_the_sample_before_of_each_group(board: Board) -> None:
     assert now.rates(before)["vm1"]["cpu.time"] == 1.0
     see(board, times(18.0, vm(1)))
     assert now["vm1"]["cpu.time"] == 14, "a snapshot does not change"
+
+
+class TestTheClockIsSet:
+    """By an hour back, between two polls."""
+
+    BEFORE, SINCE = 7200.0, 3600.0
+    """How far ahead it is."""
+
+    @pytest.fixture
+    def board(self) -> Board:
+        board = Board()
+        board.see_all(self.sampled(states(10_000.0, vm(1)), self.BEFORE), FREE)
+        see(board, self.sampled(times(10_000.0, vm(1)), self.BEFORE))
+        return board
+
+    @staticmethod
+    def sampled(snapshot: Snapshot, offset: float) -> Snapshot:
+        return snapshot.with_sampling(replace(snapshot.sampling, offset=offset))
+
+    def test_what_is_known_is_told_as_the_clock_is_now(self, board: Board) -> None:
+        see(board, self.sampled(times(6405.0, vm(1)), self.SINCE))
+        fresh_for = np.full(len(GROUP_NAMES), 15.0)
+        snapshot = board.snapshot(6410.0, ASKED, fresh_for, 4, self.SINCE)
+        assert snapshot["vm1"].ages == {"state": 10.0, "cpu": 5.0}
+        assert not snapshot.problems
+        before = board.develop(board.previous(), snapshot.time, 4, self.SINCE)
+        assert before["vm1"].ages == {"cpu": 10.0}
+        answer = board.answer(6410.0, ASKED, 0.0, 4, self.SINCE, keep=True)
+        assert answer["vm1"].ages == {"state": 10.0, "cpu": 5.0}
+
+    def test_whether_a_group_has_been_sampled_since(self, board: Board) -> None:
+        row = board.rows[vm(1).uuid]
+        assert row.sampled_since(ASKED, 6400.0, self.SINCE)
+        assert not row.sampled_since(ASKED, 6401.0, self.SINCE)
+
+    @pytest.mark.parametrize(("time", "shown"), [(6401.0, 1), (6403.0, 2)])
+    def test_what_the_kernel_said_last_is_overtaken_by_what_is_later(
+        self, board: Board, time: float, shown: int
+    ) -> None:
+        for when in (10_001.0, 10_002.0):
+            kernel = polled(when, {vm(1): [P("cpu.time", T.ULLONG, 1)]})
+            board.lay_over(self.sampled(kernel, self.BEFORE), ASKED)
+        board.lift()
+        libvirt = polled(time, {vm(1): [P("cpu.time", T.ULLONG, 2), P("cpu.user", T.ULLONG, 0)]})
+        see(board, self.sampled(libvirt, self.SINCE))
+        assert board.answer(6410.0, ASKED, 0.0, 4, self.SINCE, keep=True)["vm1"]["cpu.time"] == shown
 
 
 def test_only_who_is_wanted_has_a_row() -> None:

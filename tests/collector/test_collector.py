@@ -25,7 +25,7 @@ from domstats.model.snapshot import Snapshot
 from domstats.sources.libvirt.source import LibvirtSource
 from domstats.sources.sim.source import SimSource
 from domstats.wire.procedures import Procedure
-from fast_time import clock, in_fast_time
+from fast_time import EPOCH, clock, in_fast_time
 from fault_server import FaultServer
 from faults import Cut, Delay, Fail, Fault, Hang
 from scripted import Scripted, events
@@ -77,6 +77,18 @@ async def during(collector: Collector, seconds: float) -> list[Snapshot]:
     """All snapshots of so many seconds."""
     ends = now() + seconds
     return await until(collector, lambda _: now() >= ends, seconds + 60.0)
+
+
+def intervals(collector: Collector) -> list[float]:
+    """Over how many seconds the processor time of each guest that is on was divided."""
+    now, before = collector.latest, collector.previous
+    rates = now.rates(before)
+    on = [record for record in now if record.domain.id is not None]
+    return [
+        (record["cpu.time"] - before[record.domain.uuid]["cpu.time"]) / rate
+        for record in on
+        if (rate := rates[record.domain.uuid]["cpu.time"])
+    ]
 
 
 def named(snapshot: Snapshot, status: Status) -> list[str]:
@@ -161,6 +173,28 @@ class TestSampling:
             rates = collector.latest.rates(collector.previous)[running.domain.uuid]
             assert rates["cpu.time"] > 0
             assert rates["net.0.rx.pkts"] > 0
+
+    @pytest.mark.parametrize("step", [-3600.0, -9.0, 10.0, 86400.0])
+    @in_fast_time
+    async def test_when_the_clock_is_set_nothing_gets_old_and_no_rate_wrong(self, tmp_path: Path, step: float) -> None:
+        set_by = 0.0
+        async with served(tmp_path) as server:
+            source = await LibvirtSource.open(
+                server.uri, {}, deadline=DEADLINE, clock=lambda: clock() + set_by, offset=lambda: EPOCH + set_by
+            )
+            collector = Collector(Reach(source, width=4), make_plan(0, {}), DEADLINE, NO_FILTERS, lambda _: True)
+            await collector.start()
+            await during(collector, 40.0)
+            groups = [set(record.ages) for record in collector.latest]
+            set_by = step
+            for _ in range(25):
+                await during(collector, 1.0)
+                assert collector.latest.time == pytest.approx(clock() + step, abs=1.1)
+                assert not collector.latest.problems
+                assert [set(record.ages) for record in collector.latest] == groups
+                assert all(0.0 <= age <= 19.0 for record in collector.latest for age in record.ages.values())
+                assert all(11.0 <= seconds <= 19.0 for seconds in intervals(collector))
+            await collector.aclose()
 
     @in_fast_time
     async def test_what_definitions_say(self, tmp_path: Path) -> None:

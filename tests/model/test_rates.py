@@ -42,6 +42,26 @@ def test_a_rate_is_the_change_per_second() -> None:
     assert rates["vm"].items() == [("cpu.time", 200.0)]
 
 
+@pytest.mark.parametrize("step", [-3600.0, -1.9, 10.0])
+@pytest.mark.parametrize("other", [False, True])
+def test_a_clock_that_was_set_in_between_changes_no_rate(step: float, *, other: bool) -> None:
+    more = [count(0, "cpu.user")] if other else []
+    before = poll(10.0, count(100))
+    now = poll(12.0 + step, count(500), *more)
+    before, now = (
+        each.with_sampling(replace(each.sampling, offset=1_800_000_000.0 + by))
+        for each, by in ((before, 0.0), (now, step))
+    )
+    assert now.rates(before)["vm"]["cpu.time"] == pytest.approx(200.0)
+
+
+def test_whether_a_clock_was_set_is_not_always_known() -> None:
+    before, now = poll(10.0, count(100)), poll(12.0, count(500))
+    known = now.with_sampling(replace(now.sampling, offset=1_800_000_000.0))
+    assert known.rates(before)["vm"]["cpu.time"] == 200.0
+    assert now.rates(before.with_sampling(replace(before.sampling, offset=1.0)))["vm"]["cpu.time"] == 200.0
+
+
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_differences_are_of_64_bit_integers(before: int, now: int) -> None:
     rates = poll(11.0, count(now)).rates(poll(10.0, count(before)))

@@ -312,6 +312,15 @@ async def test_look_ups(source: KernelSource, tmp_path: Path) -> None:
             await source.find(name, DEADLINE)
 
 
+async def test_a_clock_that_is_set_while_the_files_are_read(tmp_path: Path) -> None:
+    FakeGuest(7, LIBVIRT, vcpus()).write(tmp_path / "proc")
+    times, offsets = iter([1000.0, 4603.0]), iter([70.0, 3670.0])
+    source = KernelSource(f"kernel:///?proc={tmp_path}/proc&sys={tmp_path}", lambda: next(times), lambda: next(offsets))
+    sampling = (await poll(source)).sampling
+    assert (sampling.times[0, 0], sampling.uncertainty[0, 0], sampling.offset) == (4601.5, 1.5, 3670.0)
+    await source.aclose()
+
+
 async def test_no_proc_at_all(tmp_path: Path) -> None:
     source = await open_source(f"kernel:///?proc={tmp_path}/none", {}, DEADLINE)
     assert isinstance(source, KernelSource)

@@ -100,6 +100,21 @@ async def test_statistics(daemon: FakeDaemon) -> None:
     await source.aclose()
 
 
+async def test_a_clock_that_is_set_while_the_daemon_is_asked(daemon: FakeDaemon) -> None:
+    times, offsets = iter([1000.0, 4603.0, 4604.0, 4604.5]), iter([70.0, 3670.0, 3670.0, 3670.0])
+    source = await LibvirtSource.open(
+        daemon.uri, {}, deadline=DEADLINE, clock=lambda: next(times), offset=lambda: next(offsets)
+    )
+    snapshot = await source.stats(DOMAINS[:2], StatsGroup.CPU, NO_FLAGS, DEADLINE)
+    assert snapshot.time == 4601.5
+    assert snapshot.sampling.offset == 3670.0
+    assert snapshot.sampling.uncertainty.max() == 1.5
+    other = await source.another(DEADLINE)
+    assert (await other.stats([], 0, NO_FLAGS, DEADLINE)).sampling.offset == 3670.0
+    for each in (source, other):
+        await each.aclose()
+
+
 async def test_another_connection_knows_what_the_first_has_learnt(daemon: FakeDaemon, source: LibvirtSource) -> None:
     first = await source.stats([], 0, NO_FLAGS, DEADLINE)
     other = await source.another(DEADLINE)

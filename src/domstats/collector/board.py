@@ -80,7 +80,7 @@ class Row:
             1 << bit
             for part in self.parts
             for bit in range(len(GROUP_NAMES))
-            if overlay.groups & part.groups & 1 << bit and _span(part, bit)[0] >= _span(overlay, bit)[1]
+            if overlay.groups & part.groups & 1 << bit and _is_later(part, overlay, bit)
         )
         self.overlay = replace(overlay, groups=left) if left else None
         self.overlay_before = replace(before, groups=before.groups & left) if before and left else None
@@ -89,10 +89,13 @@ class Row:
         """Whether all of these groups (bits) have come."""
         return not groups & ~sum(part.groups for part in self.parts)
 
-    def sampled_since(self, groups: int, since: float) -> bool:
-        """Whether all of these groups (bits) have come, each sampled at that time or later."""
+    def sampled_since(self, groups: int, since: float, offset: float | None = None) -> bool:
+        """Whether all of these groups (bits) have come, each sampled at that time or later.
+
+        `offset`: of the clock that `since` is of, see Sampling.
+        """
         return self.has(groups) and all(
-            part.snapshot.sampling.times[part.position, bit] >= since
+            _time(part, bit, offset) >= since
             for part in self.parts
             for bit in range(len(GROUP_NAMES))
             if (groups & part.groups) >> bit & 1
@@ -114,10 +117,17 @@ def _domain(part: Part) -> Domain:
     return part.snapshot.layout.records[part.position].domain
 
 
-def _span(part: Part, bit: int) -> tuple[float, float]:
-    """The earliest and the latest time at which a group may have been sampled."""
-    cell, sampling = (part.position, bit), part.snapshot.sampling
-    return sampling.times[cell] - sampling.uncertainty[cell], sampling.times[cell] + sampling.uncertainty[cell]
+def _time(part: Part, bit: int, offset: float | None) -> float:
+    """When a group was sampled, as a clock with that offset tells it."""
+    sampling = part.snapshot.sampling
+    return float(sampling.times[part.position, bit]) + sampling.set_by(offset)
+
+
+def _is_later(part: Part, other: Part, bit: int) -> bool:
+    """Whether a group was sampled later in the one than in the other, however wrong their times may be."""
+    offset = other.snapshot.sampling.offset
+    wrong = sum(float(each.snapshot.sampling.uncertainty[each.position, bit]) for each in (part, other))
+    return _time(part, bit, offset) - _time(other, bit, offset) >= wrong
 
 
 Picture = Sequence[tuple[Domain, Parts]]
@@ -242,31 +252,49 @@ class Board:
         if row is not None and row.domain.info is None:
             self.describe(uuid, Description())
 
-    def snapshot(self, time: float, asked: int, fresh_for: npt.NDArray[np.float64], host_cpus: int | None) -> Snapshot:
+    def snapshot(
+        self,
+        time: float,
+        asked: int,
+        fresh_for: npt.NDArray[np.float64],
+        host_cpus: int | None,
+        offset: float | None = None,
+    ) -> Snapshot:
         """All that is known, as of `time` (seconds since the epoch); domains that are gone are in it for the last time.
 
         `asked`: the groups (bits) that should be there; a record is stale with one that is older than its seconds in
-        `fresh_for`, a number for each of GROUP_NAMES, or is from before the clock was set back.
+        `fresh_for`, a number for each of GROUP_NAMES. `offset`: of the clock that `time` is of, see Sampling: where the
+        clock has been set since, the samples' times are told as it is now.
         """
         rows = list(self.rows.values())
         parts = _parts(rows)
-        sampling = _sampling(parts)
+        sampling = _sampling(parts, offset)
         young = ~sampling.old(time, np.tile(fresh_for, 2))[:, : len(GROUP_NAMES)]
         _set_status(sampling.status, rows, young, asked)
         self.rows = {uuid: row for uuid, row in self.rows.items() if not row.gone}
         layout, values = self._merger.merge([row.domain for row in rows], parts)
         return Snapshot(layout, values, time, sampling, host_cpus)
 
-    def answer(self, time: float, asked: int, began: float, host_cpus: int | None, *, keep: bool) -> Snapshot:
+    def answer(
+        self,
+        time: float,
+        asked: int,
+        began: float,
+        host_cpus: int | None,
+        offset: float | None = None,
+        *,
+        keep: bool,
+    ) -> Snapshot:
         """What is known, as of `time`, as the answer to a question that began at `began` of the loop's time.
 
         `asked`: the groups (bits) that should be there; a record is stale with one that was asked for before the
-        question began. `keep`: whether the values of such groups are there. Domains that are gone are not.
+        question began. `keep`: whether the values of such groups are there. Domains that are gone are not. `offset`: as
+        of `snapshot`.
         """
         self.rows = {uuid: row for uuid, row in self.rows.items() if not row.gone}
         rows = list(self.rows.values())
         parts = _parts(rows)
-        sampling, came = _sampling(parts), self._came(parts, began)
+        sampling, came = _sampling(parts, offset), self._came(parts, began)
         _set_status(sampling.status, rows, came[:, : len(GROUP_NAMES)], asked)
         layout, values = self._merger.merge([row.domain for row in rows], parts)
         snapshot = Snapshot(layout, values, time, sampling, host_cpus)
@@ -290,10 +318,13 @@ class Board:
         """Of each domain on the board, every group as it came the time before; `develop` makes a snapshot of it."""
         return [(row.domain, _laid_over(row.previous, row.overlay_before)) for row in self.rows.values()]
 
-    def develop(self, picture: Picture, time: float, host_cpus: int | None) -> Snapshot:
-        """What `previous` gave, as a snapshot with the time given; every status is fresh."""
+    def develop(self, picture: Picture, time: float, host_cpus: int | None, offset: float | None = None) -> Snapshot:
+        """What `previous` gave, as a snapshot with the time given; every status is fresh.
+
+        `offset`: as of `snapshot`.
+        """
         layout, values = self._merger.merge([domain for domain, _ in picture], [parts for _, parts in picture])
-        return Snapshot(layout, values, time, _sampling([parts for _, parts in picture]), host_cpus)
+        return Snapshot(layout, values, time, _sampling([parts for _, parts in picture], offset), host_cpus)
 
 
 def _parts(rows: Sequence[Row]) -> list[Parts]:
@@ -339,8 +370,8 @@ def _keys_by_group(shape: Shape) -> dict[int, set[str]]:
     return found
 
 
-def _sampling(rows: Sequence[Sequence[Part]]) -> Sampling:
-    """When and from where each group of each row came; every status fresh."""
+def _sampling(rows: Sequence[Sequence[Part]], offset: float | None) -> Sampling:
+    """When, by a clock with that offset, and from where each group of each row came; every status fresh."""
     times = np.full((len(rows), len(COLUMN_NAMES)), np.nan)
     uncertainty = np.zeros_like(times)
     sources = np.zeros(times.shape, np.uint8)
@@ -357,7 +388,7 @@ def _sampling(rows: Sequence[Sequence[Part]]) -> Sampling:
         here, there, groups = np.array(places, np.int64).reshape(-1, 3).T
         row_of, column = np.nonzero(groups[:, np.newaxis] >> columns & 1)
         to, origin, sampling = (here[row_of], column + OVERLAID * overlay), (there[row_of], column), snapshot.sampling
-        times[to] = sampling.times[origin]
+        times[to] = sampling.times[origin] + sampling.set_by(offset)
         uncertainty[to] = sampling.uncertainty[origin]
         sources[to] = names.setdefault(sampling.source_names[0], len(names))
-    return Sampling(np.zeros(len(rows), np.uint8), times, sources, tuple(names) or ("",), uncertainty)
+    return Sampling(np.zeros(len(rows), np.uint8), times, sources, tuple(names) or ("",), uncertainty, offset)

@@ -128,7 +128,8 @@ class Collector:
 
         Two snapshots in a row have most often the same sample of a group with a long period.
         """
-        return self._board.develop(self._picture, self.latest.time, self.latest.host_cpus)
+        latest = self.latest
+        return self._board.develop(self._picture, latest.time, latest.host_cpus, latest.sampling.offset)
 
     @property
     def outdated(self) -> bool:
@@ -376,9 +377,8 @@ class Collector:
 
     def _publish(self) -> None:
         seconds = by_group(self.plan.free.period, self._periods) + self._deadline
-        cpus = self._roll.host_cpus
-        time = self._reach.clock()
-        self.latest = self._board.snapshot(time, self.plan.asked, seconds * self._reach.speed, cpus)
+        cpus, time, offset = self._roll.host_cpus, self._reach.clock(), self._reach.offset()
+        self.latest = self._board.snapshot(time, self.plan.asked, seconds * self._reach.speed, cpus, offset)
         self._picture = self._board.previous()
         self._shown = self._looked
         published, self._published = self._published, asyncio.Event()

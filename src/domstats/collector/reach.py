@@ -73,6 +73,10 @@ class Reach:
         """The host's time, in seconds since the epoch."""
         return self._main.clock()
 
+    def offset(self) -> float | None:
+        """Seconds by which `clock` is ahead of one that is never set; None where that is not known."""
+        return self._main.offset()
+
     async def stopped(self, seconds: float) -> set[str]:
         """UUIDs of the guests that cannot answer now, as far as that can be seen in so many seconds without asking."""
         return await self._main.stopped(seconds) if self._sees_processes else set()

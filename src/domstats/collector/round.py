@@ -173,11 +173,11 @@ class GuestCall:
 
     async def ask_old(self, since: float) -> None:
         """Ask those guests whose last sample is from before `since` (of the source's clock), but for stuck ones."""
-        breaker = self._reach.breaker
+        breaker, offset = self._reach.breaker, self._reach.offset()
         chosen = [
             row.domain
             for uuid, row in self._board.rows.items()
-            if not row.gone and uuid not in breaker and not row.sampled_since(self.mask, since)
+            if not row.gone and uuid not in breaker and not row.sampled_since(self.mask, since, offset)
         ]
         await self._ask_some(chosen)
 
@@ -324,4 +324,5 @@ class Question:
             await self._guests.sweep(left, progress=progress)
         if self._reach.overlay is not None:
             await self._reach.overlay.lay_over(self._board, self._asked, max(0.0, seconds - (now() - began)))
-        return self._board.answer(self._reach.clock(), self._asked, began, self._roll.host_cpus, keep=keep)
+        cpus, offset = self._roll.host_cpus, self._reach.offset()
+        return self._board.answer(self._reach.clock(), self._asked, began, cpus, offset, keep=keep)

@@ -220,12 +220,13 @@ def _differences(
 def _intervals(before: Poll, now: Poll) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """For each value, the time between its two samples (NaN where one is not known), and the least it must be."""
     old, new = before.sampling, now.sampling
-    times, blur = old.times, old.uncertainty
+    times, blur = old.times + old.set_by(new.offset), old.uncertainty
     if before.layout is not now.layout:
         places = before.layout.index
         rows = np.array([places.get(record.domain.uuid, -1) for record in now.layout.records], np.int64)
-        times, blur = np.full_like(new.times, np.nan), np.zeros_like(new.times)
-        times[rows >= 0], blur[rows >= 0] = old.times[rows[rows >= 0]], old.uncertainty[rows[rows >= 0]]
+        there = rows >= 0
+        earlier, times, blur = times, np.full_like(new.times, np.nan), np.zeros_like(new.times)
+        times[there], blur[there] = earlier[rows[there]], old.uncertainty[rows[there]]
     least = np.maximum(LEAST_INTERVAL, UNCERTAINTIES * np.maximum(blur, new.uncertainty))
     cells = _cells(now.layout)
     return (new.times - times).ravel().take(cells), least.ravel().take(cells)

@@ -56,9 +56,15 @@ class Sampling:
     source_names: tuple[str, ...]
     uncertainty: npt.NDArray[np.float64]
     """Seconds by which the true time may differ, either way."""
+    offset: float | None = None
+    """Seconds by which the clock that `times` are of is ahead of one that is never set; None where that is not known.
+
+    Another than that of an earlier snapshot where the clock has been set in between."""
 
     @classmethod
-    def of_one_poll(cls, records: int, time: float, source: str, uncertainty: float = 0.0) -> Sampling:
+    def of_one_poll(
+        cls, records: int, time: float, source: str, uncertainty: float = 0.0, offset: float | None = None
+    ) -> Sampling:
         """Everything fresh, at one time and from one source; takes no memory to speak of."""
         shape = (records, len(COLUMN_NAMES))
         return cls(
@@ -67,7 +73,12 @@ class Sampling:
             np.broadcast_to(np.uint8(0), shape),
             (source,),
             np.broadcast_to(np.float64(uncertainty), shape),
+            offset,
         )
+
+    def set_by(self, offset: float | None) -> float:
+        """Seconds by which the clock has been set since, if it is now ahead by `offset`: what `times` lack then."""
+        return 0.0 if offset is None or self.offset is None else offset - self.offset
 
     def old(self, time: float, seconds: float | npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which groups were sampled over so many seconds (of each column) before `time`, at no known time, or `ahead`.

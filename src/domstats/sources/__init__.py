@@ -47,6 +47,9 @@ class Source(Protocol):
     def clock(self) -> float:
         """The time that samples are stamped with, in seconds since the epoch."""
 
+    def offset(self) -> float | None:
+        """Seconds by which `clock` is ahead of one that is never set; None where that is not known."""
+
     speed: float
     """Seconds that pass on `clock` in a real one."""
 

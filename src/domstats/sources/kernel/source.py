@@ -17,6 +17,7 @@ from domstats.model.layout import DomainKey
 from domstats.model.sampling import Sampling
 from domstats.model.snapshot import Snapshot
 from domstats.sources import OnDomainEvent
+from domstats.sources.clock import HOST
 from domstats.sources.kernel.guest import Guest
 from domstats.sources.kernel.host import KernelHost
 from domstats.sources.kernel.keys import GROUPS
@@ -51,12 +52,15 @@ class KernelSource:
     instant = True
     speed = 1.0
 
-    def __init__(self, uri: str, clock: Callable[[], float] = time.time) -> None:
-        """`clock`: the time that samples are stamped with, in seconds since the epoch. Raises BadUri."""
+    def __init__(self, uri: str, clock: Callable[[], float] = time.time, offset: Callable[[], float] = HOST) -> None:
+        """`clock`: the time that samples are stamped with, in seconds since the epoch. Raises BadUri.
+
+        `offset`: by how much it is ahead of one that is never set.
+        """
         config = parse(uri)
         self.uri = uri
         self.cpus = _processors(config.sys)
-        self._clock = clock
+        self._clock, self._offset = clock, offset
         self._host = KernelHost(config)
         self._thread = Worker("domstats-kernel")
         self._users = [1]
@@ -70,6 +74,10 @@ class KernelSource:
     def clock(self) -> float:
         """The time, in seconds since the epoch."""
         return self._clock()
+
+    def offset(self) -> float:
+        """Seconds by which `clock` is ahead of one that is never set."""
+        return self._offset()
 
     async def until_lost(self) -> None:
         """Wait for ever: there is nothing to be lost."""
@@ -108,13 +116,14 @@ class KernelSource:
         return await self._do(lambda: self._poll(wanted, groups or GROUPS, flags), "the kernel's figures", deadline)
 
     def _poll(self, wanted: set[str], groups: int, flags: DomainFilter) -> Snapshot:
-        began = self._clock()
+        began, offset = self._clock(), self._offset()
         guests = self._host.look()
         chosen = [guest for guest in guests if _passes(flags) and (not wanted or guest.domain.uuid in wanted)]
         layout, values = self._host.poll(chosen, groups & GROUPS)
-        ended = self._clock()
+        ended, now_offset = self._clock(), self._offset()
+        began += now_offset - offset  # it may have been set meanwhile
         half = abs(ended - began) / 2
-        sampling = Sampling.of_one_poll(len(layout), ended - half, "kernel", half)
+        sampling = Sampling.of_one_poll(len(layout), ended - half, "kernel", half, now_offset)
         return Snapshot(layout, values, ended, sampling, self.cpus)
 
     async def stopped(self, _seconds: float) -> set[str]:

@@ -19,6 +19,7 @@ from domstats.model.layout import DomainKey
 from domstats.model.sampling import Sampling
 from domstats.model.snapshot import Snapshot
 from domstats.sources import OnDomainEvent
+from domstats.sources.clock import HOST
 from domstats.sources.libvirt.connection import Connection
 from domstats.sources.libvirt.events import EVENT_IDS, FILTERED_FEATURE, domain_event
 from domstats.sources.libvirt.stopped import StoppedGuests
@@ -56,7 +57,8 @@ class LibvirtSource:
         env: Mapping[str, str],
         connection: Connection,
         decoder: ReplyDecoder,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
+        offset: Callable[[], float],
     ) -> None:
         """Use `open`, or `another`."""
         self.uri = uri
@@ -69,18 +71,24 @@ class LibvirtSource:
         self._asked_cpus = False
         self._subscribed: set[int] = set()  # of EVENT_IDS
         self._stopped = StoppedGuests()
-        self._env, self._decoder, self.clock = env, decoder, clock
+        self._env, self._decoder, self.clock, self.offset = env, decoder, clock, offset
 
     @classmethod
     async def open(
-        cls, uri: str, env: Mapping[str, str], *, deadline: float, clock: Callable[[], float] = time.time
+        cls,
+        uri: str,
+        env: Mapping[str, str],
+        *,
+        deadline: float,
+        clock: Callable[[], float] = time.time,
+        offset: Callable[[], float] = HOST,
     ) -> Self:
         """Connect to what the URI names; `env` is the environment, see `uri.parse`.
 
-        `deadline`: seconds that opening may take. `clock` gives the time, in seconds since the epoch. Raises BadUri,
-        and what `Connection.open` raises.
+        `deadline`: seconds that opening may take. `clock` gives the time, in seconds since the epoch, and `offset` by
+        how much it is ahead of one that is never set. Raises BadUri, and what `Connection.open` raises.
         """
-        return cls(uri, env, await Connection.open(parse(uri, env), deadline=deadline), ReplyDecoder(), clock)
+        return cls(uri, env, await Connection.open(parse(uri, env), deadline=deadline), ReplyDecoder(), clock, offset)
 
     async def another(self, deadline: float) -> Self:
         """One more connection to the same URI, which decodes replies by what has been learnt of them so far.
@@ -89,7 +97,7 @@ class LibvirtSource:
         """
         connection = await Connection.open(parse(self.uri, self._env), deadline=deadline)
         decoder = ReplyDecoder() if self.lost else self._decoder
-        other = type(self)(self.uri, self._env, connection, decoder, self.clock)
+        other = type(self)(self.uri, self._env, connection, decoder, self.clock, self.offset)
         other.cpus, other._asked_cpus, other._stopped = self.cpus, self._asked_cpus, self._stopped
         return other
 
@@ -139,15 +147,16 @@ class LibvirtSource:
         started = now()
         try:
             await self._ask_cpus(deadline)
-            asked = self.clock()
+            asked, offset = self.clock(), self.offset()
             body = await self.bulk_stats(domains, groups, flags, deadline - (now() - started))
         except DeadlineExceeded as late:
             # The caller's deadline, not what was left of it.
             raise DeadlineExceeded(late.during, deadline, _HELD_UP) from None
         self.received += len(body)
-        answered = self.clock()
+        answered, now_offset = self.clock(), self.offset()
+        asked += now_offset - offset  # it may have been set meanwhile
         snapshot = self._decoder.decode(body, time=(asked + answered) / 2, source=self.uri, host_cpus=self.cpus)
-        return snapshot.with_sampling(_timed(snapshot, domains, asked, answered))
+        return snapshot.with_sampling(_timed(snapshot, domains, asked, answered, now_offset))
 
     async def bulk_stats(
         self, domains: Sequence[Domain], groups: int, flags: DomainFilter, deadline: float
@@ -250,9 +259,9 @@ class LibvirtSource:
         self._asked_cpus = True
 
 
-def _timed(snapshot: Snapshot, domains: Sequence[Domain], asked: float, answered: float) -> Sampling:
+def _timed(snapshot: Snapshot, domains: Sequence[Domain], asked: float, answered: float, offset: float) -> Sampling:
     """When each record was taken, as well as it can be known from outside."""
-    sampling, uncertainty = snapshot.sampling, (answered - asked) / 2
+    sampling, uncertainty = replace(snapshot.sampling, offset=offset), (answered - asked) / 2
     if not domains:  # in which order libvirt takes all of them is not known
         return replace(sampling, uncertainty=np.broadcast_to(np.float64(uncertainty), sampling.times.shape))
     turns = {domain.uuid: turn for turn, domain in enumerate(domains)}

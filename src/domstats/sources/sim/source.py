@@ -71,6 +71,9 @@ class SimSource:
         """The simulated time, in seconds since the epoch."""
         return self._host.clock()
 
+    def offset(self) -> None:
+        """Not known: when the clock is set, the simulated guests are as much older or younger."""
+
     async def until_lost(self) -> None:
         """Wait for ever: there is nothing to be lost."""
         await asyncio.get_running_loop().create_future()
