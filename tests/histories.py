@@ -39,14 +39,16 @@ class Vm:
     values: tuple[tuple[str, ParamType, Value], ...] = ()
     """More parameters."""
     status: Status = Status.FRESH
-    run: int = 7
-    """The domain's id."""
+    run: int | None = 7
+    """The domain's id; None if it is off."""
 
     @property
     def uuid(self) -> str:
         return uuid_of(self.number)
 
     def params(self, age: float) -> list[TypedParameter]:
+        if self.run is None:
+            return [TypedParameter("state.state", T.INT, 5), TypedParameter("balloon.current", T.ULLONG, 1 << 20)]
         ns, count = int(age * 1e9), int(age)
         found: list[tuple[str, ParamType, Value]] = [
             ("state.state", T.INT, 1),

@@ -17,6 +17,7 @@ from domstats.model.params import ParamType
 from domstats.model.sampling import COLUMN_NAMES, Status
 from domstats.model.snapshot import Snapshot
 from domstats.serve.history.history import LEAST_BYTES, History
+from domstats.serve.history.rings import FIGURES, LANES, Block, geometry
 from histories import EPOCH, EVERY_15, MIXED, Vm, host, later, numbers, overlaid
 
 CPU, BLOCK = group_of("cpu.time"), group_of("block.0.name")
@@ -203,7 +204,7 @@ class TestGuests:
         for number in range(300):
             history.add(host(15.0 * number, [Vm(), Vm(2)] if number < 10 else [Vm()]))
             if number == 10 + 240:
-                assert len(numbers(history, "mem", Vm(2), 3600)) == 0
+                assert numbers(history, "mem", Vm(2), 3600) == [(150.0, None)], "that nothing is known since"
                 assert history.kept().guests == 2
         with pytest.raises(UnknownDomain):
             history.fields(Vm(2).uuid)
@@ -213,9 +214,50 @@ class TestGuests:
         history = History(["balloon.rss"], periods=EVERY_15)
         for number in range(100):
             history.add(host(15.0 * number, [Vm(2)] if 10 <= number < 90 else [Vm(), Vm(2)]))
-        assert [time for time, _ in numbers(history, "balloon.rss")] == [
-            15.0 * number for number in (*range(10), *range(90, 100))
-        ]
+        found = numbers(history, "balloon.rss")
+        assert [time for time, _ in found] == [15.0 * number for number in (*range(10), 10, *range(90, 100))]
+        assert [time for time, value in found if value is None] == [150.0], "what it was like meanwhile is not known"
+
+    @pytest.mark.parametrize("phase", [0.0, 3.0, 5.5, 9.5])
+    @pytest.mark.parametrize("what", ["off", "gone", "stuck"])
+    def test_a_gap_stays_one_when_its_points_are_combined(self, what: str, phase: float) -> None:
+        history = History(["cpu", "mem", "balloon.rss"], periods=[1.0] * len(COLUMN_NAMES))
+        for number in range(2000):
+            time, away = phase + number, 400 <= number < 700
+            sampled: dict[int, float] = {}
+            vms = [Vm(run=7 if number < 400 else 8)]
+            if away and what == "off":
+                vms = [Vm(run=None)]
+            elif away and what == "gone":
+                vms = []
+            elif away:
+                vms = [Vm(status=Status.BLOCKED)]
+                sampled = dict.fromkeys(range(len(COLUMN_NAMES)), phase + 399)
+            history.add(host(time, vms, sampled=sampled))
+        for name in ("cpu", "mem", "balloon.rss"):
+            points = numbers(history, name)
+            assert [value for time, value in points if phase + 430 < time < phase + 690] in ([], [None])
+            before, after = [(phase + a, phase + b) for a, b in ((390, 420), (690, 720))]
+            around = [value for time, value in points if before[0] <= time <= after[1]]
+            assert None in around[1:-1], (name, around)
+            assert around[0] is not None
+            assert around[-1] is not None
+
+    def test_a_gap_stays_one_when_all_is_kept_coarser(self) -> None:
+        block = Block(geometry(1.0, 1), FIGURES)
+        rows = np.array([0])
+        for second in (*range(100), *range(300, 400)):
+            block.add(rows, np.array([1000.0 + second]), np.ones((1, LANES), np.float32))
+            if second == 99:
+                block.add(rows, np.array([1100.0]), np.full((1, LANES), np.nan, np.float32))
+        for squeeze in (2, 4, 8):
+            block = block.remade(geometry(1.0, squeeze))
+            times, values = block.read(0)
+            assert np.isnan(values[:, 0]).sum() == 1
+            assert times[np.isnan(values[:, 0])][0] <= 1000.0 + 300.0
+        copy = Block(geometry(1.0, 8), FIGURES)
+        copy.fill(7, *block.read(0))
+        assert np.isnan(copy.read(7)[1][:, 0]).sum() == 1
 
     def test_it_is_found_by_uuid_or_name(self) -> None:
         history = History(periods=EVERY_15)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from domstats.serve.history.rings import FIGURES, FULL, LANES, SECONDS, TRACKS, VALUES, Block, Geometry, geometry
 
 ROWS = (0, 7, TRACKS - 1)
+NOTHING: list[Any] = [None] * LANES
 EPOCH = 1_800_000_000.0
 SMALL: Geometry = ((1.0, 5), (8.0, 4))
 """Rings that are soon full."""
@@ -37,6 +38,9 @@ class Model:
         steps: list[tuple[int, list[tuple[float, Sequence[Any]]]]] = []
         for time, values in self.samples:
             number = math.floor(time / step)
+            if steps and values == NOTHING and self._combined(steps[-1][1]) != NOTHING:
+                number = max(number, steps[-1][0] + 1)  # a gap is a point of its own
+                time = max(time, number * step)
             if steps and number <= steps[-1][0]:
                 steps[-1][1].append((time, values))
             else:

@@ -127,7 +127,8 @@ class History:
         if self._room.settle():
             self._place_again = True
         if before is None or before.layout is not snapshot.layout or (self._unplaced and self._place_again):
-            self._gathers = self._follow(snapshot)
+            before_it, self._gathers = self._gathers, self._follow(snapshot)
+            self._end(before_it)
         self._forget_old(snapshot.time)
         self._take(snapshot, before or snapshot)
 
@@ -220,6 +221,11 @@ class History:
                 if guest.is_idle:
                     self._idle.setdefault(uuid, snapshot.time)
         return tuple(_gather(snapshot, self._fields, self._guests, there, kind) for kind in (DERIVED, PLAIN))
+
+    def _end(self, gathers: tuple[_Gather, ...]) -> None:
+        """Of what was gathered so far and is no more: a guest is off or gone, a device detached."""
+        for store, old, new in zip(self._room.stores, gathers, self._gathers, strict=False):
+            store.end(np.setdiff1d(old.tracks, new.tracks, assume_unique=True))
 
     def _place(self, uuid: str, guest: Guest, series: Sequence[Series]) -> bool:
         """Give a guest the lanes it needs; whether there was room."""

@@ -92,8 +92,15 @@ class Ring:
         return sum(array.nbytes for array in arrays)
 
     def add(self, rows: Positions, times: Times, values: Points) -> None:
-        """A sample of each of these tracks, no track twice. One that comes late counts for the newest point."""
+        """A sample of each of these tracks, no track twice. One that comes late counts for the newest point.
+
+        One without any value, after a point with some, is a point of its own even in the same step: else a gap would
+        be seen only where it happens to begin with a step. What comes before the next step is over fills it.
+        """
         steps = np.floor(times / self.step).astype(np.int64)
+        ends = ~_known(values) & _known(self.values[self.heads[rows], rows]) & (self.lengths[rows] > 0)
+        steps = np.where(ends, np.maximum(steps, self.steps[rows] + 1), steps)
+        times = np.where(ends, np.maximum(times, steps * self.step), times)
         begins = steps > self.steps[rows]
         begun = rows[begins]
         heads = (self.heads[begun] + 1) % self.points
@@ -132,18 +139,22 @@ class Ring:
     def fill(self, row: int, times: Times, values: Points, step: float) -> None:
         """Have these points in a track that has none, ascending; those of one step of so many seconds are one.
 
-        Plain values are the last of them, which may lack one that an earlier one had.
+        As in `add`, one without any value is one of its own. Plain values are the last of them, which may lack one that
+        an earlier one had.
         """
-        steps = np.floor(times / step).astype(np.int64)
+        steps, known = np.floor(times / step).astype(np.int64), _known(values)
+        ends = ~known[1:] & known[:-1] & (steps[1:] == steps[:-1])
+        steps[1:] += ends
+        steps = np.maximum.accumulate(steps)
         begins = np.flatnonzero(np.diff(steps, prepend=-1))[-self.points :]
         if not len(begins):
             return
         ends, length = np.append(begins[1:], len(times)) - 1, len(begins)
         self.times[:length, row] = times[ends]
         if self.values.dtype == np.float32:
-            known = ~np.isnan(values)
-            sums = np.add.reduceat(np.where(known, values, 0).astype(np.float64), begins)
-            counts = np.add.reduceat(known, begins, dtype=np.int64)
+            there = ~np.isnan(values)
+            sums = np.add.reduceat(np.where(there, values, 0).astype(np.float64), begins)
+            counts = np.add.reduceat(there, begins, dtype=np.int64)
             self.values[:length, row] = np.where(counts, sums / np.maximum(counts, 1), np.nan)
             self.counts[row] = counts[-1]
         else:
@@ -247,6 +258,13 @@ class Block:
         """A lane of a track is nowhere known."""
         for ring in self.rings:
             ring.blank(row, lane)
+
+
+def _known(values: Points) -> npt.NDArray[np.bool_]:
+    """Which points have a value at all."""
+    if _kind(values) is FIGURES:
+        return np.asarray(~np.isnan(values).all(axis=1))
+    return np.asarray(values["there"] > 0)
 
 
 def _kind(values: Points) -> np.dtype[Any]:

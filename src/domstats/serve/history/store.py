@@ -101,13 +101,16 @@ class Store:
 
     def lapse(self, tracks: Positions, time: float) -> None:
         """See which of these tracks (ascending) have had no sample for too long: it is not known what came since."""
-        periods = np.array(self.periods)[np.array(self._pace, np.int64)[tracks // TRACKS]]
-        last = self.last[tracks]
-        late = (last > _NEVER) & (time - last > LAPSE * periods) & ~self._lapsed[tracks]
-        if late.any():
-            tracks = tracks[late]
-            self._lapsed[tracks] = True
-            self._write(tracks, last[late] + periods[late], self.nothing.repeat(len(tracks), axis=0))
+        self.end(tracks[time - self.last[tracks] > LAPSE * self._periods_of(tracks)])
+
+    def end(self, tracks: Positions) -> None:
+        """What comes after the last sample of each of these tracks (ascending) is not known."""
+        tracks = tracks[(self.last[tracks] > _NEVER) & ~self._lapsed[tracks]]
+        self._lapsed[tracks] = True
+        self._write(tracks, self.last[tracks] + self._periods_of(tracks), self.nothing.repeat(len(tracks), axis=0))
+
+    def _periods_of(self, tracks: Positions) -> Times:
+        return np.array(self.periods)[np.array(self._pace, np.int64)[tracks // TRACKS]]
 
     def read(self, track: int) -> tuple[Times, Points]:
         """The points of a track, the oldest first."""
