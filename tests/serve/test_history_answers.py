@@ -12,10 +12,9 @@ from domstats.collector.collector import Collector
 from domstats.collector.plan import make_plan
 from domstats.collector.reach import Reach
 from domstats.errors import UnknownDomain, UsageError
-from domstats.formats.document import as_json
 from domstats.model.flags import NO_FILTERS
 from domstats.model.params import ParamType
-from domstats.serve.history.answers import Question, answer, split_names
+from domstats.serve.history.answers import Question, encode, find, split_names
 from domstats.serve.history.following import Following, history_of
 from domstats.serve.history.history import History
 from domstats.sources.sim.source import SimSource
@@ -58,7 +57,7 @@ class TestQuestion:
 
 
 def document(history: History, asked: Question) -> bytes:
-    return as_json(answer(history, asked))
+    return encode(find(history, asked))
 
 
 class TestAnswer:
@@ -113,7 +112,7 @@ class TestAnswer:
 
     def test_an_unknown_domain(self) -> None:
         with pytest.raises(UnknownDomain):
-            answer(filled(Vm(), "cpu"), Question("nobody"))
+            find(filled(Vm(), "cpu"), Question("nobody"))
 
     @pytest.mark.parametrize("name", ["<script>", 'a"b', "x\x1b[2J", "\u202e", "a\udcffb", "]", "[", "a,b"])
     def test_hostile_names_are_text(self, name: str) -> None:

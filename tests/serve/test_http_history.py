@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from domstats.errors import UnknownColumn, UsageError
+from domstats.serve.http.metrics import GZIP_LEAST
 from http_serving import Serving, http_serving
 
 SIM = "sim:///?domains=30"
@@ -44,6 +48,20 @@ async def test_a_name_and_fields_given_twice(serving: Serving) -> None:
     every = await serving.get(f"/v1/history?domain={name}")
     assert list(both.json["fields"]) == [each for each in ("mem", "rx") if each in both.json["all"]]
     assert list(every.json["fields"]) == every.json["all"]
+
+
+async def test_what_many_ask_is_written_once_and_beside(serving: Serving) -> None:
+    path = "/v1/history?domain=build-1&seconds=3600"
+    while len((await serving.get(path)).body) < 2 * GZIP_LEAST:
+        await serving.next()
+    before = serving.server.rendered
+    plain, *others = await asyncio.gather(
+        serving.get(path), *(serving.get(path, Accept_Encoding="gzip") for _ in range(20))
+    )
+    assert {each.headers.get("Content-Encoding") for each in others} == {"gzip"}
+    assert json.loads(gzip.decompress(others[0].body))["all"] == plain.json["all"]
+    assert "Content-Encoding" not in plain.headers
+    assert serving.server.rendered - before <= 4, "of up to two snapshots, each as it is and compressed"
 
 
 @pytest.mark.parametrize(

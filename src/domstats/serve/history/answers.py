@@ -9,7 +9,7 @@ since JavaScript would round it. A name whose bytes are not UTF-8 is written as 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from domstats.errors import UsageError
+from domstats.formats.document import as_json
 from domstats.formats.document import key as written_key
 from domstats.serve.history.history import History, Points
 from domstats.serve.history.rings import SECONDS
@@ -60,18 +61,35 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (name.strip() for name in names))))
 
 
-def answer(history: History, asked: Question) -> dict[str, Any]:
-    """The answer, for formats.document.as_json. Raises UnknownDomain."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is of it. Nothing in it changes when the history goes on."""
+
+    uuid: str
+    points: Mapping[str, Points]
+    """Of the series that were asked for, by their written names."""
+    names: Sequence[str]
+    """Of all."""
+
+
+def find(history: History, asked: Question) -> Found:
+    """Look it up. Raises UnknownDomain."""
     uuid = history.find(asked.domain)
     written = {written_key(name): name for name in history.fields(uuid)}
     chosen = [name for name in asked.fields if name in written] if asked.fields else list(written)
     points = history.series(uuid, [written[name] for name in chosen], asked.seconds)
-    fields = {name: _series(points[written[name]]) for name in chosen}
-    return {"domain": uuid, "fields": fields, "all": list(written)}
+    return Found(uuid, {name: points[written[name]] for name in chosen}, list(written))
 
 
-def _series(points: Points) -> dict[str, list[Any]]:
-    return {"times": np.round(points.times, 3).tolist(), "values": _values(points.values, points.known)}
+def encode(found: Found) -> bytes:
+    """The answer. It takes 0.4 s for a guest of 256 vCPUs; may be called in any thread."""
+    times = {id(points.times): points.times for points in found.points.values()}
+    written = {each: np.round(array, 3).tolist() for each, array in times.items()}
+    fields = {
+        name: {"times": written[id(points.times)], "values": _values(points.values, points.known)}
+        for name, points in found.points.items()
+    }
+    return as_json({"domain": found.uuid, "fields": fields, "all": found.names}) + b"\n"
 
 
 def _values(values: npt.NDArray[Any], known: npt.NDArray[np.bool_]) -> list[Any]:

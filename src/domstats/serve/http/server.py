@@ -154,8 +154,8 @@ class HttpServer:
         stats = Stats(self._collector, latest, of_stats, self._max_age)
         health = Health(self._collector, latest, self._options.gone_seconds)
         page = Page(read_files())
-        remembered = {} if self.history is None else {"/v1/history": Remembered(self.history).answer}
-        return remembered | {
+        remembered = None if self.history is None else Remembered(self.history, latest, of_stats)
+        return ({} if remembered is None else {"/v1/history": remembered.answer}) | {
             "/": page.index,
             "/page/{name}": page.file,
             "/metrics": scraped.answer,
