@@ -95,6 +95,55 @@ def test_a_thread_that_gets_its_name_late_is_a_vcpu(proc: Path, often: None, age
     host.close()
 
 
+def in_the_call(vcpu: int) -> str:
+    return f"16 {20 + vcpu:#x} 0xae80 0x0 0x0 0x0 0x0 0x7ffe 0x7f"
+
+
+def unnamed(proc: Path, calls: int, links: int, age: int = 10_000) -> None:
+    """A guest without thread names: so many of its vCPUs wait in the call that runs them, the others run."""
+    threads = {
+        71 + each: FakeThread("qemu", syscall=in_the_call(each) if each < calls else "running") for each in range(8)
+    }
+    files = {20 + each: f"anon_inode:kvm-vcpu:{each}" for each in range(links)}
+    shutil.rmtree(proc / "7/fd", ignore_errors=True)
+    FakeGuest(7, ("kvm", "-name", "web", "-smp", "8"), threads, files=files, started=NOW - age).write(proc)
+
+
+def of_vcpus(found: dict[str, int]) -> list[str]:
+    return [key for key in found if key == "vcpu.current" or (key.startswith("vcpu.") and key.endswith(".time"))]
+
+
+@pytest.mark.parametrize(("age", "polls"), [(10, 1), (10_000, 4)])
+def test_how_many_vcpus_there_are_is_told_once_all_are_known(proc: Path, age: int, polls: int) -> None:
+    unnamed(proc, 1, 3, age)
+    host = opened(proc)
+    assert of_vcpus(poll(host)["web"]) == ["vcpu.0.time"]
+    assert "vcpu.current" in [lack.keys for lack in host.lacking()]
+    for calls in (2, 3):
+        unnamed(proc, calls, 3, age)
+        for _ in range(polls):
+            found = poll(host)["web"]
+    assert of_vcpus(found) == ["vcpu.current", "vcpu.0.time", "vcpu.1.time", "vcpu.2.time"]
+    assert found["vcpu.current"] == 3
+    assert "vcpu.current" not in [lack.keys for lack in host.lacking()]
+    host.close()
+
+
+def test_a_vcpu_that_comes_later_is_counted_once_it_is_known(proc: Path, often: None) -> None:
+    unnamed(proc, 2, 2)
+    host = opened(proc)
+    assert poll(host)["web"]["vcpu.current"] == 2
+    unnamed(proc, 2, 3)
+    for _ in range(8):
+        found = poll(host)["web"]
+    assert of_vcpus(found) == ["vcpu.0.time", "vcpu.1.time"]
+    unnamed(proc, 3, 3)
+    for _ in range(4):
+        found = poll(host)["web"]
+    assert found["vcpu.current"] == 3
+    host.close()
+
+
 def after_each(monkeypatch: pytest.MonkeyPatch, where: type, name: str, then: Callable[[], None]) -> None:
     """Have something happen after each call of a method."""
     method = getattr(where, name)

@@ -100,6 +100,11 @@ class Guest:
         """How many vCPUs are known."""
         return len(self._vcpus)
 
+    @property
+    def all_vcpus_known(self) -> bool:
+        """Whether no other vCPU is known to be there."""
+        return self._threads.complete
+
     def in_its_directory(self, look: Callable[[int], None]) -> None:
         """Call `look` with a descriptor of the process's directory."""
         kept = self._files.directory
@@ -132,8 +137,8 @@ class Guest:
         """Find its vCPUs and its cgroup, and open what is read of them. Raises OSError."""
         self.in_its_directory(self._look_at_threads)
 
-    def look_at_names(self) -> None:
-        """Find those of its vCPUs whose threads had no name yet. Raises OSError."""
+    def look_for_vcpus(self) -> None:
+        """Find those of its vCPUs whose threads could not be told from others yet. Raises OSError."""
         if self.process.command.vcpus_maximum == self.vcpus:
             return
         late = False
@@ -147,7 +152,7 @@ class Guest:
             self.look_at_threads()
 
     def _look_at_threads(self, directory: int) -> None:
-        before = self._vcpus, self._accounting, self._waits
+        before = self._vcpus, self.all_vcpus_known, self._accounting, self._waits
         self._count = stat_fields(read_below(directory, "stat", STAT_BYTES))[THREADS]
         self._vcpus = self._threads.look(directory)
         self._accounting = accounting(read_below(directory, "cgroup", _CGROUP_BYTES), self._sys)
@@ -157,7 +162,7 @@ class Guest:
             wait_sum(_read_or_nothing(directory, f"task/{thread}/sched", _SCHED_BYTES)) is not None
             for thread in list(self._vcpus.values())[:1]
         )
-        if self._files.kept and before == (self._vcpus, self._accounting, self._waits):
+        if self._files.kept and before == (self._vcpus, self.all_vcpus_known, self._accounting, self._waits):
             return
         self._plans.clear()
         # The directory may be the one that was held with the files of before.
@@ -227,8 +232,10 @@ class Guest:
         key = (groups, uncounted)
         if key not in self._plans:
             devices = None if self.nics is None else [(nic, nic.name not in uncounted) for nic in self.nics]
-            maximum = self.process.command.vcpus_maximum
-            self._plans[key] = plan(self.domain, groups, list(self._vcpus), maximum, devices, self._kvm.layout)
+            vcpus, maximum = list(self._vcpus), self.process.command.vcpus_maximum
+            # A count of those found so far would be a wrong one.
+            current = len(vcpus) if vcpus and self.all_vcpus_known else None
+            self._plans[key] = plan(self.domain, groups, vcpus, current, maximum, devices, self._kvm.layout)
         return self._plans[key]
 
     def read(
@@ -310,6 +317,8 @@ class Guest:
         found += [rights.Lack(f"net[{name}]", rights.NO_DEVICE, self.domain) for name in sorted(self._uncounted)]
         if not self._vcpus:
             found.append(rights.Lack("vcpu.<id>", rights.NO_VCPUS, self.domain))
+        elif not self.all_vcpus_known:
+            found.append(rights.Lack("vcpu.current", rights.SOME_VCPUS, self.domain))
         return found
 
 

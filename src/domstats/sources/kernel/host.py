@@ -26,7 +26,8 @@ T = TypeVar("T")
 _EVERY = 256
 """Of so many guests one is looked at thoroughly each poll, though nothing seems to have changed: 0.5 ms."""
 _OFTEN = 4
-"""So many polls of network devices apart each is looked at for whether it has more or fewer files open: 6 us."""
+"""So many polls of network devices apart each is looked at for whether it has more or fewer files open: 6 us. So many
+polls apart a guest with vCPUs that are not known is looked at for those: 8 us a thread."""
 _TRIES = 3
 """How often a guest whose vCPUs come and go is looked at and read in one poll."""
 _TOGETHER = 5
@@ -174,8 +175,8 @@ class KernelHost:
         try:
             if guest.polls % _EVERY == 0:
                 guest.look_at_threads()
-            elif now < guest.young_until:
-                guest.look_at_names()
+            elif now < guest.young_until or (guest.polls % _OFTEN == 0 and not guest.all_vcpus_known):
+                guest.look_for_vcpus()
             if groups & INTERFACE:
                 guest.device_polls += 1
                 if guest.nics is None or guest.device_polls % _OFTEN == 0:

@@ -65,14 +65,15 @@ def plan(
     domain: Domain,
     groups: int,
     vcpus: Sequence[int],
+    current: int | None,
     maximum: int | None,
     nics: Sequence[tuple[Nic, bool]] | None,
     kvm: StatsLayout | None = None,
 ) -> Plan:
     """The record of a guest with these vCPUs (ids; none if they are not known) and network devices.
 
-    `maximum`: the most vCPUs it may have, if known. `nics`: with each, whether it has counters; None if not known.
-    `kvm`: what KVM says of each vCPU.
+    `current`, `maximum`: how many vCPUs it has, and may have at most, where known. `nics`: with each, whether it
+    has counters; None if not known. `kvm`: what KVM says of each vCPU.
     """
     record = _Record()
     cpu = rss = haltpoll = NOT_THERE
@@ -85,7 +86,7 @@ def plan(
             record.add("cpu.haltpoll.fail.time")
     if groups & StatsGroup.BALLOON:
         rss = record.add("balloon.rss")
-    times = _add_vcpus(record, vcpus, maximum, kvm) if groups & StatsGroup.VCPU else ()
+    times = _add_vcpus(record, vcpus, current, maximum, kvm) if groups & StatsGroup.VCPU else ()
     devices = _add_nics(record, nics) if groups & StatsGroup.INTERFACE and nics is not None else ()
     width = len(kvm.statistics) if kvm is not None and times else 0
     shape = Shape.of(record.keys, bytes(record.types))
@@ -94,9 +95,11 @@ def plan(
     )
 
 
-def _add_vcpus(record: _Record, vcpus: Sequence[int], maximum: int | None, kvm: StatsLayout | None) -> tuple[int, ...]:
-    if vcpus:
-        record.add("vcpu.current", ParamType.UINT, len(vcpus))
+def _add_vcpus(
+    record: _Record, vcpus: Sequence[int], current: int | None, maximum: int | None, kvm: StatsLayout | None
+) -> tuple[int, ...]:
+    if current is not None:
+        record.add("vcpu.current", ParamType.UINT, current)
     if maximum is not None:
         record.add("vcpu.maximum", ParamType.UINT, maximum)
     slots: list[int] = []

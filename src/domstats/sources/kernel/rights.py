@@ -9,6 +9,7 @@ from domstats.model.domain import Domain
 TRACE = "its descriptors may not be looked at: that takes root, CAP_SYS_PTRACE or the guest's own user"
 NO_DEVICE = "the counters of that network device are not in the process's network namespace, or may not be read"
 NO_VCPUS = "its vCPU threads cannot be told from others: it runs without debug-threads=on"
+SOME_VCPUS = "some vCPU threads have not shown themselves yet: it runs without debug-threads=on"
 NO_CGROUP_FILE = "the files of its cgroup may not be read, so that its process alone is counted"
 NO_PROCESSES = "the processes of this host cannot be listed"
 MONITOR = "only the guest's monitor knows"

@@ -4,7 +4,8 @@ With `debug-threads=on`, which libvirt and Proxmox always give, QEMU names them 
 itself, a moment after it is there: until then it has the name of the thread that has begun it. Without `debug-threads`
 all threads have the name of the process. A thread is then known as a vCPU's once it is seen in the KVM_RUN call: its
 /proc/PID/task/TID/syscall shows which descriptor it calls, and that is a link to `anon_inode:kvm-vcpu:0`. That needs
-the right to trace the process; a vCPU that is paused, or runs the guest at that moment, shows nothing.
+the right to trace the process; a vCPU that is paused, or runs the guest at that moment, shows nothing. How many there
+are is known all the same, by those links.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Threads:
     """The threads of one process. One that is known as a vCPU's is so for ever, the others are looked at again."""
 
     def __init__(self) -> None:
+        self.complete = True
+        """Whether no vCPU is known to be there whose thread is not known."""
         self._known: dict[int, int] = {}
         """The vCPU that a thread is."""
         self._others: list[int] = []
@@ -39,21 +42,27 @@ class Threads:
         Raises OSError, OutOfFiles.
         """
         task, there = numbers_below(directory, "task")
-        try:
-            known = {thread: self._known[thread] for thread in there if thread in self._known}
-            named = _by_name(task, (thread for thread in there if thread not in known))
-            self._named = self._named or bool(named)
-            self._known = known | named
-            self._others = [thread for thread in there if thread not in self._known]
-            if not self._named:
-                self._known |= _by_call(directory, task, self._others)
-        finally:
-            os.close(task)
-        return _vcpus(self._known)
+        os.close(task)
+        self._known = {thread: self._known[thread] for thread in there if thread in self._known}
+        self._others = [thread for thread in there if thread not in self._known]
+        self._learn(directory, by_call=True)
+        vcpus = _vcpus(self._known)
+        self.complete = self._named or _linked(directory) <= vcpus.keys()
+        return vcpus
 
     def late(self, directory: int) -> bool:
-        """Whether one of the others has got a vCPU's name since they were looked at. Raises OutOfFiles."""
-        return any(_name(directory, f"task/{thread}/comm") for thread in self._others)
+        """Whether one of the others has turned out to be a vCPU's since they were looked at. Raises OutOfFiles."""
+        return self._learn(directory, by_call=not self.complete)
+
+    def _learn(self, directory: int, *, by_call: bool) -> bool:
+        """Know those of the others that say now which vCPU they are; whether there are any."""
+        found = _by_name(directory, self._others)
+        self._named = self._named or bool(found)
+        if by_call and not self._named:
+            found = _by_call(directory, self._others)
+        self._known |= found
+        self._others = [thread for thread in self._others if thread not in found]
+        return bool(found)
 
 
 def _vcpus(known: Mapping[int, int]) -> dict[int, int]:
@@ -65,30 +74,50 @@ def _vcpus(known: Mapping[int, int]) -> dict[int, int]:
     return dict(sorted(found.items()))
 
 
-def _by_name(task: int, threads: Iterable[int]) -> dict[int, int]:
+def _by_name(directory: int, threads: Iterable[int]) -> dict[int, int]:
     """The vCPU of each thread whose name says that it is one's."""
-    names = ((thread, _name(task, f"{thread}/comm")) for thread in threads)
+    names = ((thread, _name(directory, thread)) for thread in threads)
     return {thread: int(name[1]) for thread, name in names if name}
 
 
-def _name(directory: int, path: str) -> re.Match[bytes] | None:
+def _name(directory: int, thread: int) -> re.Match[bytes] | None:
     try:
-        return _NAME.match(read_below(directory, path, _COMM_BYTES))
+        return _NAME.match(read_below(directory, f"task/{thread}/comm", _COMM_BYTES))
     except OSError:  # it has ended
         return None
 
 
-def _by_call(directory: int, task: int, threads: Iterable[int]) -> dict[int, int]:
+def _by_call(directory: int, threads: Iterable[int]) -> dict[int, int]:
     """The vCPU of each thread that is seen in the call that runs it."""
     found: dict[int, int] = {}
     for thread in threads:
         try:
-            words = read_below(task, f"{thread}/syscall", _SYSCALL_BYTES).split()
+            words = read_below(directory, f"task/{thread}/syscall", _SYSCALL_BYTES).split()
             if len(words) < 3 or int(words[2], 16) != _KVM_RUN:
                 continue
-            link = _VCPU_LINK.match(os.readlink(f"fd/{int(words[1], 16)}", dir_fd=directory))
+            vcpu = _vcpu_of(directory, int(words[1], 16))
         except (OSError, ValueError):  # it may not be read, has ended, or is no call
             continue
-        if link:
-            found[thread] = int(link[1])
+        if vcpu is not None:
+            found[thread] = vcpu
     return found
+
+
+def _linked(directory: int) -> set[int]:
+    """The vCPUs that the process has descriptors of, as far as these may be looked at. Raises OSError, OutOfFiles."""
+    try:
+        folder, files = numbers_below(directory, "fd")
+    except PermissionError:
+        return set()
+    os.close(folder)
+    vcpus = (_vcpu_of(directory, file) for file in files)
+    return {vcpu for vcpu in vcpus if vcpu is not None and vcpu < VCPUS_MAX}
+
+
+def _vcpu_of(directory: int, file: int) -> int | None:
+    """The vCPU whose descriptor that is, if it is one's."""
+    try:
+        link = _VCPU_LINK.match(os.readlink(f"fd/{file}", dir_fd=directory))
+    except OSError:  # it has been closed, or may not be looked at
+        return None
+    return int(link[1]) if link else None
