@@ -212,6 +212,58 @@ def test_a_kernel_without_multicast(proc: Path) -> None:
     host.close()
 
 
+SCOPE = "machine.slice/machine-qemu\\x2d1\\x2dweb.scope"
+OWN, SHARED = f"0::/{SCOPE}\n", "0::/user.slice\n"
+
+
+def spent(proc: Path, seconds: int | None, cgroup: str = OWN, ticks: int = 100, threads: int = 0) -> None:
+    """A guest whose process has used so many ticks, in a cgroup that has used so many seconds."""
+    text = "usage_usec broken\n" if seconds is None else f"usage_usec {seconds}000000\nuser_usec 0\nsystem_usec 0\n"
+    write_files(proc.parent / "sys/fs/cgroup", {f"{SCOPE}/cpu.stat": text})
+    more = {100 + each: FakeThread("worker") for each in range(threads)}
+    FakeGuest(7, LIBVIRT, vcpus() | more, cgroup=cgroup, user=ticks).write(proc)
+
+
+def test_processor_time_stays_the_process_s_where_a_guest_gets_a_cgroup(proc: Path) -> None:
+    spent(proc, 3600, SHARED)
+    host = opened(proc)
+    assert poll(host)["web"]["cpu.time"] == 1_000_000_000
+    spent(proc, 3600, OWN, ticks=200, threads=1)
+    assert poll(host)["web"]["cpu.time"] == 2_000_000_000
+    host.close()
+
+
+@pytest.mark.parametrize("budget", [0, 1000])
+@pytest.mark.parametrize("cgroup", [SHARED, OWN.replace("x2d1", "x2d2"), "0::/qemu.slice/100.scope\n"])
+def test_processor_time_is_missing_while_another_cgroup_counts_it(proc: Path, cgroup: str, budget: int) -> None:
+    write_files(
+        proc.parent / "sys/fs/cgroup/qemu.slice/100.scope", {"cpu.stat": "usage_usec 1\nuser_usec 1\nsystem_usec 0"}
+    )
+    spent(proc, 3600)
+    host = opened(proc, budget)
+    assert poll(host)["web"]["cpu.time"] == 3600_000_000_000
+    spent(proc, 3600, cgroup, threads=1)
+    found = poll(host)["web"]
+    assert [key for key in found if key.startswith("cpu.")] == []
+    assert (found["vcpu.1.delay"], found["vcpu.current"]) == (0, 2)
+    assert "cpu, cpu.haltpoll" in [lack.keys for lack in host.lacking()]
+    spent(proc, 3601, threads=2)
+    assert poll(host)["web"]["cpu.time"] == 3601_000_000_000
+    host.close()
+
+
+def test_processor_time_is_missing_while_its_cgroup_does_not_say_it(proc: Path) -> None:
+    spent(proc, 3600)
+    host = opened(proc)
+    assert poll(host)["web"]["cpu.time"] == 3600_000_000_000
+    spent(proc, None)
+    for _ in range(2):
+        assert "cpu.time" not in poll(host)["web"]
+    spent(proc, 3601, threads=1)
+    assert poll(host)["web"]["cpu.time"] == 3601_000_000_000
+    host.close()
+
+
 def igmp(*devices: str) -> str:
     lines = [f"{number + 7}\t{name}  :     1      V3\n" for number, name in enumerate(devices) if name]
     return "Idx\tDevice\n" + "".join(lines)

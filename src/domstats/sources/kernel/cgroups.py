@@ -8,8 +8,11 @@ other processes too (a login, a service that starts guests), and is not a domain
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from domstats.sources.kernel.figures import CpuTimes, cpu_stat, cpuacct
 
 _OWN = re.compile(
     r"/(machine-qemu\\x2d[^/]+\.scope(/libvirt)?"
@@ -28,6 +31,10 @@ class Accounting:
     version: int
     paths: tuple[str, ...]
     """cpu.stat; in version 1 cpuacct.usage and cpuacct.stat."""
+
+    def times(self, texts: Sequence[bytes]) -> CpuTimes | None:
+        """What these files, with these texts, say; None where they do not say it."""
+        return cpuacct(*texts) if self.version == 1 else cpu_stat(*texts)
 
 
 def accounting(text: bytes, sys: Path) -> Accounting | None:

@@ -16,14 +16,12 @@ from domstats.sources.kernel.figures import (
     RSS,
     THREADS,
     CpuTimes,
-    cpu_stat,
-    cpuacct,
     process_times,
     run_delay,
     thread_time,
     wait_sum,
 )
-from domstats.sources.kernel.keys import INTERFACE, NOT_THERE, Plan, plan
+from domstats.sources.kernel.keys import CPU, INTERFACE, NOT_THERE, Plan, plan
 from domstats.sources.kernel.kvm import GuestKvm
 from domstats.sources.kernel.kvm_layout import halt_poll
 from domstats.sources.kernel.taps import Nic, nics
@@ -67,6 +65,10 @@ class Guest:
         self._count = b""
         """How many threads it had when they were looked at."""
         self._accounting: Accounting | None = None
+        """The cgroup that counted its processor time at the first look; None where its process did."""
+        self._accounted = False
+        """Whether that is so still."""
+        self._looked = False
         self._waits = False
         """Whether the kernel writes how long its threads wait."""
         self._plans: dict[tuple[int, frozenset[str]], Plan] = {}
@@ -152,17 +154,17 @@ class Guest:
             self.look_at_threads()
 
     def _look_at_threads(self, directory: int) -> None:
-        before = self._vcpus, self.all_vcpus_known, self._accounting, self._waits
+        before = self._vcpus, self.all_vcpus_known, self._accounted, self._waits
         self._count = stat_fields(read_below(directory, "stat", STAT_BYTES))[THREADS]
         self._vcpus = self._threads.look(directory)
-        self._accounting = accounting(read_below(directory, "cgroup", _CGROUP_BYTES), self._sys)
+        self._look_at_accounting(directory)
         if self._kvm.look(directory, self._vcpus):
             self._plans.clear()
         self._waits = any(
             wait_sum(_read_or_nothing(directory, f"task/{thread}/sched", _SCHED_BYTES)) is not None
             for thread in list(self._vcpus.values())[:1]
         )
-        if self._files.kept and before == (self._vcpus, self.all_vcpus_known, self._accounting, self._waits):
+        if self._files.kept and before == (self._vcpus, self.all_vcpus_known, self._accounted, self._waits):
             return
         self._plans.clear()
         # The directory may be the one that was held with the files of before.
@@ -172,20 +174,37 @@ class Guest:
         finally:
             os.close(own)
 
+    def _look_at_accounting(self, directory: int) -> None:
+        """Whether its processor time is counted where it was at the first look.
+
+        Elsewhere there is another counter, which has begun at another time: taken for the same it would leap by hours.
+        """
+        found = accounting(read_below(directory, "cgroup", _CGROUP_BYTES), self._sys)
+        self._unread_cgroup = False
+        try:
+            texts = [read_below(directory, path, STAT_BYTES) for path in found.paths] if found else []
+            if found and found.times(texts) is None:
+                found = None
+        except OSError as error:
+            found, self._unread_cgroup = None, isinstance(error, PermissionError)
+        if not self._looked:
+            self._accounting, self._looked = found, True
+        self._accounted = self._accounting in (None, found)
+
     def _choose(self, directory: int) -> None:
         """Hold its files open, those of now."""
         try:
-            self._files.choose(directory, self._paths())
-        except PermissionError:
-            self._accounting, self._unread_cgroup = None, True
             self._files.choose(directory, self._paths())
         except FileNotFoundError:  # a vCPU has gone since its thread was found, or the process has ended
             self._vcpus = {vcpu: thread for vcpu, thread in self._vcpus.items() if _is_there(directory, thread)}
             self._kvm.look(directory, self._vcpus)
             self._files.choose(directory, self._paths())
 
+    def _cgroup_files(self) -> tuple[str, ...]:
+        return self._accounting.paths if self._accounting is not None and self._accounted else ()
+
     def _paths(self) -> list[str]:
-        paths = ["stat", *(self._accounting.paths if self._accounting else ())]
+        paths = ["stat", *self._cgroup_files()]
         for thread in self._vcpus.values():
             paths += [f"task/{thread}/stat", f"task/{thread}/schedstat"]
             paths += [f"task/{thread}/sched"] if self._waits else []
@@ -235,7 +254,8 @@ class Guest:
             vcpus, maximum = list(self._vcpus), self.process.command.vcpus_maximum
             # A count of those found so far would be a wrong one.
             current = len(vcpus) if vcpus and self.all_vcpus_known else None
-            self._plans[key] = plan(self.domain, groups, vcpus, current, maximum, devices, self._kvm.layout)
+            known = groups if self._accounted else groups & ~CPU
+            self._plans[key] = plan(self.domain, known, vcpus, current, maximum, devices, self._kvm.layout)
         return self._plans[key]
 
     def read(
@@ -274,15 +294,16 @@ class Guest:
                 at += 1
 
     def _cpu_times(self, files: list[int], fields: list[bytes]) -> CpuTimes:
-        times: CpuTimes | None = None
-        if self._accounting is not None and self._accounting.version == 1:
-            times = cpuacct(os.pread(files[1], STAT_BYTES, 0), os.pread(files[2], STAT_BYTES, 0))
-        elif self._accounting is not None:
-            times = cpu_stat(os.pread(files[1], STAT_BYTES, 0))
-        return times or process_times(fields)
+        if self._accounting is None:
+            return process_times(fields)
+        its = files[1 : 1 + len(self._cgroup_files())]
+        times = self._accounting.times([os.pread(file, STAT_BYTES, 0) for file in its])
+        if times is None:
+            raise Changed
+        return times
 
     def _read_vcpus(self, chosen: Plan, files: list[int], values: memoryview, start: int) -> None:
-        file, pread = 1 + len(self._accounting.paths if self._accounting else ()), os.pread
+        file, pread = 1 + len(self._cgroup_files()), os.pread
         for slot in chosen.vcpus:
             at = start + slot
             values[at] = thread_time(pread(files[file], STAT_BYTES, 0))
@@ -312,7 +333,9 @@ class Guest:
             found.append(rights.Lack("net", rights.TRACE, self.domain))
         if self._kvm.why:
             found.append(rights.Lack("vcpu.<id>.<name>, cpu.haltpoll", self._kvm.why, self.domain))
-        if self._unread_cgroup:
+        if not self._accounted:
+            found.append(rights.Lack("cpu, cpu.haltpoll", rights.OTHER_CGROUP, self.domain))
+        elif self._unread_cgroup:
             found.append(rights.Lack("cpu of the cgroup", rights.NO_CGROUP_FILE, self.domain))
         found += [rights.Lack(f"net[{name}]", rights.NO_DEVICE, self.domain) for name in sorted(self._uncounted)]
         if not self._vcpus:

@@ -14,8 +14,8 @@ from domstats.sources.kernel.taps import Nic
 
 GROUPS = int(StatsGroup.CPU | StatsGroup.BALLOON | StatsGroup.VCPU | StatsGroup.INTERFACE)
 """The groups of which there are figures."""
-INTERFACE = int(StatsGroup.INTERFACE)
-"""As a plain number: it is looked at for each guest, and a flag takes ten times as long."""
+CPU, INTERFACE = int(StatsGroup.CPU), int(StatsGroup.INTERFACE)
+"""As plain numbers: they are looked at for each guest, and a flag takes ten times as long."""
 ONLINE = 1
 """What libvirt says of every vCPU that is there (virVcpuState: running), whatever the guest does."""
 _RX_TX = ("rx", "tx")

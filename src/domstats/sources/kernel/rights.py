@@ -11,6 +11,9 @@ NO_DEVICE = "the counters of that network device are not in the process's networ
 NO_VCPUS = "its vCPU threads cannot be told from others: it runs without debug-threads=on"
 SOME_VCPUS = "some vCPU threads have not shown themselves yet: it runs without debug-threads=on"
 NO_CGROUP_FILE = "the files of its cgroup may not be read, so that its process alone is counted"
+OTHER_CGROUP = (
+    "it is in another cgroup than at first, or that may no longer be read: no other counter goes on from there"
+)
 NO_PROCESSES = "the processes of this host cannot be listed"
 MONITOR = "only the guest's monitor knows"
 
