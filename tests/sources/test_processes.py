@@ -145,3 +145,20 @@ def test_a_process_of_any_age_may_become_a_guest(tmp_path: Path) -> None:
     for _ in range(64):
         processes.look()
     assert sorted(numbers(processes)) == [77, 78]
+
+
+@pytest.mark.parametrize(("step", "looks"), [(300.0, 1), (60.0, 1), (20.0, 3), (2.0, 30)])
+def test_a_number_that_was_another_s_is_seen_within_a_minute(tmp_path: Path, step: float, looks: int) -> None:
+    (tmp_path / "uptime").write_text("1000.0 0\n")
+    now = 0.0
+    processes = Processes(tmp_path, lambda: now)
+    for number in range(1, 100):
+        process(tmp_path, number, "S", "sleep", "1", name="sleep")
+    for _ in range(3):
+        assert numbers(processes) == []
+    for number in (20, 50, 80):
+        process(tmp_path, number, "S", "kvm", "-name", f"g{number}", name="kvm", started=6)
+    for _ in range(looks):
+        now += step
+        found = numbers(processes)
+    assert sorted(found) == [20, 50, 80]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 """In a second."""
 FULL = (errno.EMFILE, errno.ENFILE)
 """What an error is where this process, or the whole system, may open no more files."""
-_SHARE = 64
-"""Of so many processes that are no guests one is looked at again each time: 8 us."""
+_LOOKS, _SECONDS = 64, 60.0
+"""In so many looks, and in so much time, all processes that are no guests are looked at again: 8 us each."""
 
 
 def stat_fields(text: bytes) -> list[bytes]:
@@ -56,11 +57,14 @@ class GuestProcess:
 class Processes:
     """Knows the guests' processes by number, so that a look costs one small read each.
 
-    Other processes are looked at each time until they are a minute old, later once in 64 looks.
+    Other processes are looked at each time until they are a minute old, later once a minute (or once in 64 looks, where
+    these take less).
     """
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
-        self._proc = str(proc)
+    def __init__(self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic) -> None:
+        self._proc, self._clock = str(proc), clock
+        self._last = clock()
+        """When some of the others were looked at again."""
         self._others: dict[str, tuple[bytes, bytes]] = {}
         """What are no guests: by number, the name and the start time they had."""
         self._again: list[str] = []
@@ -126,9 +130,12 @@ class Processes:
 
         That shows in their names: reading a command line waits for whoever has locked the process's memory.
         """
-        if not self._again:
-            self._again = list(self._others)
-        share = 1 + len(self._others) // _SHARE
+        now = self._clock()
+        part = min(max((now - self._last) / _SECONDS, 1 / _LOOKS), 1.0)
+        self._last = now
+        share = 1 + int(len(self._others) * part)
+        if len(self._again) < share:
+            self._again = [*self._others, *self._again]
         for number in self._again[-share:]:
             if number in self._others and self._stat(number)[0] != self._others[number]:
                 del self._others[number]
