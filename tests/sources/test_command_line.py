@@ -82,6 +82,24 @@ def test_no_guests(words: tuple[str, ...]) -> None:
     assert parse(line(*words)) is None
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("qemu-system-x86_64", "-S", "-no-user-config", "-nodefaults", "-nographic", "-machine", "none,accel=kvm:tcg",
+      "-qmp", "unix:/var/lib/libvirt/qemu/capabilities.monitor.sock,server=on,wait=off", "-daemonize"),
+     ("qemu-system-x86_64", "-M", "none"), ("qemu-system-x86_64", "--machine", "accel=tcg,type=none", "-uuid", UUID),
+     ("/usr/bin/kvm", "-version"), ("kvm", "--version"), ("kvm", "-help"), ("kvm", "--help"), ("kvm", "-h"),
+     ("kvm", "-m", "1", "-h")],
+)  # fmt: skip
+def test_questions_are_no_guests(words: tuple[str, ...]) -> None:
+    assert parse(line(*words)) is None
+
+
+def test_no_owner_hides_a_guest() -> None:
+    words = ("qemu-system-x86_64", "-name", "guest=web", "-machine", "q35", "-append", "-version", "-machine", "none")
+    assert parsed(*words).name == "web"
+    assert parsed("qemu-system-x86_64", "-name", "none", "-machine", "pc,x=none").name == "none"
+
+
 def test_what_the_owner_chooses_comes_too_late() -> None:
     other = "00000000-0000-0000-0000-000000000000"
     found = parsed("qemu-system-x86_64", "-name", "guest=web", "-uuid", UUID, "-append", "-uuid", other, "-name", "x")

@@ -12,6 +12,7 @@ NAME_MAX = 1024
 """Bytes of a name; one that is longer counts as none."""
 _PROGRAM = re.compile(rb"\.?(qemu-system-[^/]+|qemu-kvm|kvm|qemu)\Z")
 """File names of QEMU: everywhere, in Red Hat's systems, in Proxmox, and renamed."""
+_QUESTIONS = (b"-version", b"--version", b"-help", b"--help", b"-h")
 _DIGITS_MAX = 9
 _TAP_FILES = re.compile(rb"""\bfds?"?[=:] ?"?([0-9:]+)""")
 _TAP_FILES_MAX = 4096
@@ -42,7 +43,7 @@ def parse(text: bytes) -> CommandLine | None:
     if b"qemu" not in program and b"kvm" not in program:
         return None
     given = _option(words, b"uuid").decode("ascii", "replace").lower()
-    if not (_PROGRAM.match(program) or is_uuid(given)):
+    if not (_PROGRAM.match(program) or is_uuid(given)) or _is_question(words):
         return None
     name = _properties(_option(words, b"name"), b"guest").get(b"guest", b"")
     if len(name) > NAME_MAX:
@@ -53,6 +54,17 @@ def parse(text: bytes) -> CommandLine | None:
         _vcpus_maximum(_properties(_option(words, b"smp"), b"cpus")),
         _tap_files(words),
     )
+
+
+def _is_question(words: list[bytes]) -> bool:
+    """Whether QEMU is only asked what it can do: it says so and ends, or has a machine with nothing in it, for libvirt.
+
+    A word behind an option may be its value, which the guest's owner chooses (`-append`): that says nothing.
+    """
+    machine = _properties(_option(words, b"machine") or _option(words, b"M"), b"type")
+    if machine.get(b"type") == b"none":
+        return True
+    return any(word in _QUESTIONS and not before.startswith(b"-") for before, word in pairwise(words))
 
 
 def _option(words: list[bytes], name: bytes) -> bytes:
