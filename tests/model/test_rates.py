@@ -127,6 +127,20 @@ def test_a_device_without_a_name_is_not_matched_with_one_that_has() -> None:
     assert now.rates(before)["vm"].reason("block.0.rd.bytes") == "no earlier sample"
 
 
+def test_a_device_without_a_name_may_have_moved_when_another_has_come_or_gone() -> None:
+    keys = ("net.0.rx.bytes", "net.1.rx.bytes", "block.0.rd.bytes", "vcpu.0.time")
+    two = poll(10.0, *(count(100, key) for key in keys), P("net.count", T.UINT, 2))
+    one = poll(11.0, *(count(150, key) for key in keys if key != "net.1.rx.bytes"), P("net.count", T.UINT, 1))
+    rates = one.rates(two)["vm"]
+    assert rates.reason("net.0.rx.bytes") == "no earlier sample"
+    assert (rates["block.0.rd.bytes"], rates["vcpu.0.time"]) == (50.0, 50.0)
+    later = poll(12.0, *(count(200, key) for key in keys))
+    assert later.rates(one)["vm"].reason("net.0.rx.bytes") == "no earlier sample"
+    assert later.rates(two)["vm"]["net.1.rx.bytes"] == 50.0, "without the number of devices it is the same"
+    named = poll(11.0, *disk(0, "vda", 5), *disk(1, "vdb", 5)).rates(poll(10.0, *disk(0, "vdb", 4)))["vm"]
+    assert named["block[vdb].rd.bytes"] == 1.0
+
+
 def test_only_counters_have_rates() -> None:
     now = poll(11.0, P("balloon.current", T.ULLONG, 5), P("future.thing", T.ULLONG, 6))
     rates = now.rates(poll(10.0, P("balloon.current", T.ULLONG, 4), P("future.thing", T.ULLONG, 4)))["vm"]
