@@ -358,6 +358,17 @@ def test_a_guest_that_goes_into_the_background_keeps_its_uuid(proc: Path) -> Non
     host.close()
 
 
+def test_what_is_lacking_is_told_while_guests_come_and_go(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guests(proc, 3)
+    host = opened(proc)
+    poll(host)
+    FakeGuest(7, LIBVIRT, vcpus()).write(proc)
+    after_each(monkeypatch, Guest, "lacking", lambda: poll(host))
+    told = [lack.domain.name for lack in host.lacking() if lack.domain]
+    assert {"g0", "g1", "g2"} <= set(told)
+    host.close()
+
+
 async def test_polls_that_were_given_up_leave_nothing_behind(proc: Path) -> None:
     FakeGuest(7, LIBVIRT, vcpus()).write(proc)
     command = proc / "7/cmdline"

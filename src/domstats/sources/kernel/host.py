@@ -43,7 +43,7 @@ class _Namespace:
 
 
 class KernelHost:
-    """Not to be used by two threads at once."""
+    """Not to be used by two threads at once, but for `lacking`."""
 
     def __init__(self, config: KernelConfig) -> None:
         self._config = config
@@ -256,7 +256,8 @@ class KernelHost:
         found = list(rights.ALWAYS)
         if not self._listed:
             found.append(rights.Lack("every key", rights.NO_PROCESSES))
-        for guest in self._guests.values():
+        # A copy, made in one go: another thread may be polling, which changes who is there.
+        for guest in list(self._guests.values()):
             found += guest.lacking()
         return found
 
