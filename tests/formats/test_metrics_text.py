@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 
 from captures import CAPTURES, POLL1, POLL2, capture
-from domstats.catalog.fields import FIELDS
+from domstats.catalog.fields import FIELDS, Kind
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.formats import openmetrics, prometheus, registry
 from domstats.formats.metrics.options import MetricsOptions
@@ -388,6 +388,22 @@ class TestWords:
             text = encode(form, of(*params))
             assert len([name for name, _ in read(text) if "_kvm_" in name or "unknown" in name]) == len(params)
             assert read(text).keys() == parsed(form, text).keys()
+
+
+def test_a_family_is_there_once_whatever_types_its_fields_come_with() -> None:
+    about = [field.pattern.replace("<i>", "0").replace("<j>", "0") for field in FIELDS if field.kind is Kind.INFO]
+    domains = [Domain(name, f"{UUID[:-1]}{number}", number) for number, name in enumerate(("words", "numbers"), 1)]
+    words = [TypedParameter(key, ParamType.STRING, "3") for key in about]
+    numbers = [TypedParameter(key, ParamType.UINT, 3) for key in about]
+    snapshot = Snapshot.of_params([(domains[0], words), (domains[1], numbers)])
+    for form in FORMATS:
+        text = encode(form, snapshot)
+        headers = [line for line in text.decode().splitlines() if line.startswith("# TYPE")]
+        names = [line.split()[2] for line in headers]
+        assert sorted(set(names)) == sorted(names)
+        assert parsed(form, text)
+    assert value_lines(text, "domstats_block_backing_index") == ['{domain="numbers",device="0"} 3']
+    assert value_lines(text, "domstats_block_info") == ['{domain="words",device="3",path="3"} 1']
 
 
 def test_a_state_that_is_not_known_is_a_number() -> None:

@@ -138,9 +138,12 @@ def metric_of(key: str) -> Metric | None:
 
 
 def info_family(metric: Metric, field: Field) -> Family | None:
-    """The family whose label the text of an INFO field is; None for a name, which is a label of all of its device."""
+    """The family whose label the text of an INFO field is; None for a name, which is a label of all of its device.
+
+    None as well for the text of a field that is a number: its family is the number's, and a family has one type.
+    """
     last = field.pattern.rpartition(".")[2]
-    if last == "name":
+    if last == "name" or "string" not in field.types:
         return None
     made = metric.family
     return Family(made.order, made.name.removesuffix(f"_{last}"), FamilyType.INFO, "", made.group, made.help)
