@@ -297,6 +297,37 @@ async def test_without_descriptors_nothing_is_changed(tmp_path: Path, monkeypatc
         await serving
 
 
+async def test_a_defect_in_reading_changes_nothing(tmp_path: Path) -> None:
+    port, told, broken = free_port(), list[bool](), True
+
+    def read() -> Settings:
+        if broken:
+            raise ValueError
+        return chosen("", tmp_path, port)
+
+    def again(_: object) -> None:
+        told.append(True)
+
+    serving = asyncio.create_task(serve(chosen("", tmp_path, port), read, Listeners(), {}, again))
+    async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as client:
+        await until_there(client, port)
+        os.kill(os.getpid(), signal.SIGHUP)
+        while 'domstats_reloads_total{result="failed"} 1\n' not in await until_there(client, port, "/metrics"):
+            assert not serving.done()
+        broken = False
+        os.kill(os.getpid(), signal.SIGHUP)
+        while not told:  # noqa: ASYNC110  nothing else tells of it
+            await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+
+
+@pytest.mark.parametrize("host", ["stats..example.org", f"{'a' * 64}.example.org"])
+async def test_a_name_that_is_none(host: str) -> None:
+    with pytest.raises(ConnectError, match="cannot listen at"):
+        await listen_tcp(Address(host, 0))
+
+
 async def until_there(client: aiohttp.ClientSession, port: int, path: str = "/healthz") -> str:
     """What is answered, as soon as something is."""
     while True:

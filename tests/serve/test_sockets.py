@@ -44,8 +44,9 @@ class TestListening:
         assert (tmp_path / "sock").stat().st_gid == group.gr_gid
 
     def test_a_group_that_does_not_exist(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="there is no group 'nobody-has-this'"):
-            listen(tmp_path / "sock", 0o660, "nobody-has-this")
+        for group in ("nobody-has-this", "a\0"):
+            with pytest.raises(UsageError, match="there is no group"):
+                listen(tmp_path / "sock", 0o660, group)
         assert list(tmp_path.iterdir()) == []
 
     def test_where_somebody_listens(self, tmp_path: Path) -> None:

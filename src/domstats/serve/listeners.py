@@ -99,8 +99,9 @@ async def listen_tcp(address: Address, mine: Sequence[socket.socket] = ()) -> li
         )
         with _shared(mine):
             return _listen_all([(family, name) for family, _, _, _, name in found], shared=bool(mine))
-    except OSError as error:  # socket.gaierror is one
-        raise ConnectError(f"cannot listen at {address}: {error.strerror or error}", (str(address),)) from error
+    except (OSError, ValueError) as error:  # socket.gaierror is the one, what IDNA says of a name that is none the other
+        why = getattr(error, "strerror", None) or error
+        raise ConnectError(f"cannot listen at {address}: {why}", (str(address),)) from error
 
 
 @contextmanager

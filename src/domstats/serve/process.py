@@ -86,12 +86,20 @@ async def _reload(
         await changed.wait()
         changed.clear()
         notify.tell("RELOADING=1", f"MONOTONIC_USEC={int(now() * MICROSECONDS)}")
+        chosen = None
         try:
             chosen = read()
             await service.change(chosen)
         except (DomstatsError, OSError) as error:  # OSError: there may be no descriptors left
             service.reloads["failed"] += 1
             _log.error("nothing is changed: %s", error)
+        except Exception:
+            # The root of the task. That the file cannot be read by a defect is no reason to end what runs; in the middle
+            # of a change nobody knows what is running, and whoever started this starts it anew.
+            if chosen is not None:
+                raise
+            service.reloads["failed"] += 1
+            _log.exception("nothing is changed: a defect, which please report")
         else:
             set_log(chosen.log)
             service.reloads["ok"] += 1

@@ -213,7 +213,7 @@ def _libvirt(section: LibvirtSection, file: str) -> LibvirtSettings:
     if section.group is not None:
         try:
             grp.getgrnam(section.group)
-        except KeyError:
+        except (KeyError, ValueError):  # a name with a NUL is none
             why = f"there is no group {section.group!r} on this system"
             raise ConfigError(file, "$.libvirt_socket.group", why) from None
     if section.path is not None:

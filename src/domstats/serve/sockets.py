@@ -138,7 +138,7 @@ def _group_number(name: str | None) -> int | None:
         return None
     try:
         return grp.getgrnam(name).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):  # a name with a NUL is none
         raise UsageError(f"there is no group {name!r} on this system") from None
 
 

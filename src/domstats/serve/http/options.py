@@ -46,6 +46,13 @@ def address(text: str) -> Address:
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= len(str(_PORT_MAX)) else -1
     if not colon or not host or (":" in host) != bracketed or not 0 <= number <= _PORT_MAX:
         raise UsageError(f"an address is HOST:PORT, or [::1]:PORT, not {text!r}")
+    try:
+        encoded = host.encode("idna")  # as it is looked up
+    except UnicodeError:
+        why = f"{host!r} is no name to listen at: between its dots are 1 to 63 characters"
+        raise UsageError(why) from None
+    if b"\0" in encoded:
+        raise UsageError(f"{host!r} is no name to listen at: a NUL is in it")
     return Address(host, number)
 
 
