@@ -12,13 +12,14 @@ import numpy as np
 from domstats.collector.collector import Collector
 from domstats.formats.metrics.service import Service
 from domstats.model.sampling import Status
+from domstats.serve.descriptors import open_descriptors
 from domstats.serve.history.history import Kept
 from domstats.serve.http.tally import Tally
 
 if TYPE_CHECKING:  # it needs aiohttp, which is there where it is wanted
     from domstats.serve.http.server import HttpServer
 
-_SELF = Path("/proc/self")
+_MEMORY = Path("/proc/self/statm")
 
 
 def figures(
@@ -53,12 +54,10 @@ def figures(
     )
 
 
-def resident_bytes() -> int:
-    """Memory that this process occupies now."""
-    pages = int((_SELF / "statm").read_text(encoding="ascii").split()[1])
+def resident_bytes() -> int | None:
+    """Memory that this process occupies now; None where there is no descriptor left to look with."""
+    try:
+        pages = int(_MEMORY.read_text(encoding="ascii").split()[1])
+    except OSError:
+        return None
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def open_descriptors() -> int:
-    """How many file descriptors this process has open; the one for looking is not counted."""
-    return sum(1 for _ in (_SELF / "fd").iterdir()) - 1

@@ -99,7 +99,7 @@ async def listen_tcp(address: Address, mine: Sequence[socket.socket] = ()) -> li
         )
         with _shared(mine):
             return _listen_all([(family, name) for family, _, _, _, name in found], shared=bool(mine))
-    except (OSError, ValueError) as error:  # socket.gaierror is the one, what IDNA says of a name that is none the other
+    except (OSError, ValueError) as error:  # of a name that is none IDNA says so
         why = getattr(error, "strerror", None) or error
         raise ConnectError(f"cannot listen at {address}: {why}", (str(address),)) from error
 

@@ -26,8 +26,8 @@ class Service:
     """How many there are, by the words of their statuses."""
     cpu_seconds: float
     """Of the process, as everything below."""
-    memory_bytes: int
-    """Resident now."""
+    memory_bytes: int | None
+    """Resident now; None where nobody can look."""
     descriptors: int
     """Open now."""
     reloads: Mapping[str, int]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import socket
 from collections.abc import Callable, Sequence
 
@@ -17,6 +16,7 @@ from domstats.errors import UsageError
 from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
 from domstats.formats.metrics.service import Service
 from domstats.serve.accepting import Accepting
+from domstats.serve.descriptors import make_room
 from domstats.serve.history.history import History
 from domstats.serve.http.access import KIND, kind_of
 from domstats.serve.http.connection import Connection
@@ -111,7 +111,7 @@ class HttpServer:
         """Listen from now on. Raises ConnectError, UsageError."""
         certificate = self._options.certificate
         tls = None if certificate is None else tls_context(certificate, self._options.key)
-        _make_room(self._options.max_connections)
+        make_room(self._options.max_connections)
         for each in self._options.listen:
             if self._options.token is None and not each.is_loopback:
                 _log.warning("whoever reaches %s can read all statistics: there is no token", each)
@@ -213,16 +213,6 @@ class HttpServer:
             await asyncio.sleep(_LOOKING_AFTER)
             for connection in list(self._connections):
                 connection.look_after(now())
-
-
-def _make_room(connections: int) -> None:
-    """Let the process have so many descriptors more than it was told, as far as it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY:
-        wanted = soft + connections
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
-        )
 
 
 def _middleware(guard: Guard) -> Middleware:

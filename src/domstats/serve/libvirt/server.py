@@ -10,6 +10,7 @@ from domstats.collector.collector import Collector
 from domstats.collector.tasks import Tasks
 from domstats.errors import UsageError
 from domstats.serve.accepting import Accepting
+from domstats.serve.descriptors import make_room
 from domstats.serve.freshness import Freshness
 from domstats.serve.libvirt.answers import Answers
 from domstats.serve.libvirt.behind import Behind
@@ -68,6 +69,7 @@ class LibvirtServer:
 
     async def start(self) -> None:
         """Listen from now on. Raises ConnectError and its kinds, UsageError."""
+        make_room(self._max_clients)
         behind = self._behind = await self._find_behind()
         bulk = self._bulk = Bulk(self._collector, self._freshness, behind, self._rolls)
         answers = self._answers = Answers(self._collector, self._freshness, behind, self._rolls, bulk)
