@@ -25,6 +25,7 @@ from domstats.serve.listeners import Listeners, listen_tcp
 from domstats.serve.process import serve
 from domstats.serve.service import Running, Service
 from domstats.serve.settings import Settings, settings
+from domstats.serve.sockets import Listening
 from serving import Caller
 
 SIM = "sim:///?domains=5"
@@ -236,6 +237,63 @@ async def test_the_libvirt_socket(tmp_path: Path) -> None:
         await trial.change("")
         assert names_in(tmp_path) == []
         assert trial.service.figures().libvirt_clients is None
+
+
+async def test_a_socket_whose_file_is_gone_is_made_anew(tmp_path: Path) -> None:
+    path, text = tmp_path / "sock", '[libvirt_socket]\npath = "sock"'
+    async with served(tmp_path, text) as trial:
+        before = trial.running
+        path.unlink()
+        await trial.change(text)
+        (await Caller.connect(path)).close()
+        assert trial.running.collector is before.collector
+        now = trial.running.libvirt
+        await trial.change(text)
+        assert trial.running.libvirt is now
+    assert names_in(tmp_path) == []
+
+
+def passed_at(host: str, port: int) -> Listening:
+    """A socket as systemd passes it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return Listening(socket.create_server((host, port), family=family, dualstack_ipv6=host == "::"))
+
+
+@pytest.mark.parametrize(
+    ("host", "listen"), [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "localhost"), ("0.0.0.0", "127.0.0.1")]
+)
+async def test_what_systemd_passes_already(tmp_path: Path, host: str, listen: str) -> None:
+    port = free_port()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(f"{tmp_path}/sock")
+        sock.listen()
+        sock.setblocking(False)
+        passed = [passed_at(host, port), Listening(sock.dup(), name="libvirt")]
+        passed[0].sock.setblocking(False)
+        text = f'[http]\nlisten = ["{listen}:{port}"]\n[libvirt_socket]\npath = "sock"'
+        service = Service(chosen(text, tmp_path, port), Listeners(passed), STARTED)
+        try:
+            await service.start()
+            async with aiohttp.ClientSession() as client:
+                await until_there(client, port)
+                (await Caller.connect(tmp_path / "sock")).close()
+                await service.change(chosen(text + '\nmode = "0600"', tmp_path, port))
+                await until_there(client, port)
+                (await Caller.connect(tmp_path / "sock")).close()
+        finally:
+            await service.stop()
+            for each in passed:
+                each.sock.close()
+    assert names_in(tmp_path) == ["sock"]
+
+
+async def test_a_name_with_addresses_none_of_which_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def found(*_: object, **_named: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("203.0.113.1", "203.0.113.2")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    with pytest.raises(ConnectError, match="cannot listen at elsewhere:0: Cannot assign"):
+        await listen_tcp(Address("elsewhere", 0))
 
 
 async def test_an_address_is_widened_and_narrowed(tmp_path: Path) -> None:

@@ -54,7 +54,8 @@ class HttpSection(Section, frozen=True):
     """The HTTP server; there is one if this section is there, however little it says."""
 
     listen: tuple[str, ...] | None = None
-    """Where to answer: HOST:PORT, or [::1]:PORT. By default 127.0.0.1:9177, unless systemd passes a socket for HTTP."""
+    """Where to answer: HOST:PORT, or [::1]:PORT. By default 127.0.0.1:9177, unless systemd passes a socket for HTTP:
+    that is served besides, and may be at one of these addresses."""
     certificate: Path | None = None
     """PEM file with the server's certificate and those it is signed by; TLS then."""
     key: Path | None = None
@@ -80,7 +81,7 @@ class LibvirtSection(Section, frozen=True):
     """The socket for libvirt's own clients; there is one if this section is there."""
 
     path: Path | None = None
-    """Where they connect. Without it, only at a socket that systemd passes."""
+    """Where they connect; systemd's socket may be there. Without it, only at a socket that systemd passes."""
     mode: str = "0660"
     """The socket's permissions, in octal digits."""
     group: str | None = None

@@ -95,8 +95,8 @@ async def _reload(
             service.reloads["failed"] += 1
             _log.error("nothing is changed: %s", error)
         except Exception:
-            # The root of the task. A defect in reading the file is no reason to end what runs; in the middle of a change
-            # nobody knows what is running, and whoever started this starts it anew.
+            # The root of the task. A defect in reading the file is no reason to end what runs; in the middle of a
+            # change nobody knows what is running, and whoever started this starts it anew.
             if chosen is not None:
                 raise
             service.reloads["failed"] += 1

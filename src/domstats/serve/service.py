@@ -28,6 +28,7 @@ from domstats.serve.libvirt.server import LibvirtServer
 from domstats.serve.life import begin, stop
 from domstats.serve.listeners import Listeners
 from domstats.serve.settings import HostSettings, HttpSettings, LibvirtSettings, Settings, completed
+from domstats.serve.sockets import Listening
 
 if TYPE_CHECKING:  # it needs aiohttp, which is there where it is wanted
     from domstats.serve.http.server import HttpServer
@@ -47,6 +48,8 @@ class Running:
     collector: Collector
     following: Following | None = None
     libvirt: LibvirtServer | None = None
+    listening: Listening | None = None
+    """What was made for `libvirt` to listen at."""
     http: HttpServer | None = None
 
     @property
@@ -166,7 +169,8 @@ class Service:
         running = await self._collecting(chosen, before, undo)
         same = before if before is not None and before.collector is running.collector else None
         running = replace(running, following=await self._following(chosen, before, running.collector, undo))
-        if same is not None and same.chosen.libvirt == chosen.libvirt:
+        running = replace(running, listening=self._listeners.made_at(_path(chosen)))
+        if same is not None and (same.chosen.libvirt, same.listening) == (chosen.libvirt, running.listening):
             running = replace(running, libvirt=same.libvirt)
         elif libvirt is not None:
             running = replace(running, libvirt=await self._libvirt(libvirt, running.collector, undo))

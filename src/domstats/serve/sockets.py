@@ -32,10 +32,15 @@ class Listening:
         self._path = path
         self._identity = _identity(path) if path is not None else None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether its file, if it was made here, was removed, or is another by now."""
+        return self._path is not None and _identity(self._path) != self._identity
+
     def permit(self, mode: int, group: str | None) -> None:
         """Give the socket's file mode and group, if it was made here. Raises UsageError, ConnectError."""
         owner = _group_number(group)
-        if self._path is None or _identity(self._path) != self._identity:
+        if self._path is None or self.is_gone:
             return
         try:
             if owner is not None:
@@ -46,7 +51,7 @@ class Listening:
 
     def remove(self) -> None:
         """Remove the socket's file, if it was made here and is not another by now."""
-        if self._path is not None and _identity(self._path) == self._identity:
+        if self._path is not None and not self.is_gone:
             self._path.unlink()
 
 
