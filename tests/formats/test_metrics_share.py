@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,21 @@ from typing import Any
 import pytest
 
 from domstats.catalog.fields import FIELDS
-from domstats.formats.metrics import host, plan
+from domstats.formats.metrics import host, plan, service
 from domstats.formats.metrics.families import Family, metric_of
 
 SHARE = Path(__file__).parents[2] / "share"
 RULES = SHARE / "prometheus" / "domstats-alerts.yaml"
 RULES_TEST = SHARE / "prometheus" / "domstats-alerts-test.yaml"
+PAGE = SHARE.parent / "docs" / "prometheus.md"
 DASHBOARD = SHARE / "grafana" / "domstats-guests.json"
 VARIABLES = {"$__rate_interval": "5m", "$instance": ".*", "$domain": ".*"}
 
 
 def emitted() -> set[str]:
     """Names of all the series there can be whose names the catalogue knows."""
-    families: list[Family] = [plan.INFO, plan.STATUS, plan.SAMPLE_AGE, plan.STATE_INFO, *host.FAMILIES]
+    families: list[Family] = [plan.INFO, plan.STATUS, plan.SAMPLE_AGE, plan.STATE_INFO]
+    families += (*host.FAMILIES, *service.FAMILIES)
     for field in FIELDS:
         metric = metric_of(re.sub(r"<(i|j|id)>", "0", field.pattern))
         if metric is not None:  # the hypervisor's own words have no names that are known before
@@ -55,7 +58,7 @@ def test_the_rules_fire_when_they_should(promtool: Callable[..., str]) -> None:
 
 def test_every_rule_is_tested() -> None:
     alerts = re.findall(r"- alert: (\w+)", RULES.read_text(encoding="utf-8"))
-    assert len(alerts) == 6
+    assert len(alerts) == 7
     fired = re.findall(r"alertname: (\w+)\n +exp_alerts:\n", RULES_TEST.read_text(encoding="utf-8"))
     assert set(fired) == set(alerts)
 
@@ -89,3 +92,15 @@ def test_the_dashboard_is_one() -> None:
 def test_both_are_part_of_the_package() -> None:
     project = (SHARE.parent / "pyproject.toml").read_text(encoding="utf-8")
     assert 'share = "share/domstats"' in project.partition("shared-data]")[2]
+
+
+@pytest.mark.parametrize(("code", "left"), [(0, "new\n"), (3, "new\n"), (1, "old\n"), (137, "old\n")])
+def test_the_line_for_cron_never_leaves_half_a_file(tmp_path: Path, code: int, left: str) -> None:
+    (line,) = re.findall(r"^    \* \* \* \* \* root (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert "/var/lib/prometheus/node-exporter" in line
+    assert "/usr/local/bin/domstats" in line
+    command = line.replace("/var/lib/prometheus/node-exporter", str(tmp_path))
+    command = command.replace("/usr/local/bin/domstats", f"sh -c 'echo new; exit {code}'")
+    (tmp_path / "domstats.prom").write_text("old\n")
+    subprocess.run(["sh", "-c", command], check=True, timeout=60)
+    assert (tmp_path / "domstats.prom").read_text() == left
