@@ -131,3 +131,18 @@ async def test_who_asks_for_single_guests_only_does_not_fill_the_memory(monkeypa
             known = (reach.slicer._bytes, reach.cost.seconds_by_domain, reach.breaker)
             assert max(map(len, known)) <= 52
         assert reach.breaker.held_by_us("held")
+
+
+def test_other_groups_of_a_stuck_guest_are_there_as_when_they_are_asked_for_first(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Host(Scripted(tmp_path, events("0; hang build-1"), "domains=12").source) as host:
+            first = (await host.stats(deadline=3))["build-1"]
+            assert "vcpu.current" in first
+            hung = len(host._reach.lanes.hung)
+        async with Host(Scripted(tmp_path, events("0; hang build-1"), "domains=12").source) as host:
+            await host.stats(groups=["cpu", "vcpu"], deadline=3)
+            then = (await host.stats(deadline=3))["build-1"]
+            assert (then.status, sorted(then)) == (Status.BLOCKED, sorted(first))
+            assert len(host._reach.lanes.hung) == hung
+
+    run_fast(work())

@@ -89,6 +89,10 @@ class Row:
         """Whether all of these groups (bits) have come."""
         return not groups & ~sum(part.groups for part in self.parts)
 
+    def has_some(self, groups: int) -> bool:
+        """Whether any of these groups (bits) has come."""
+        return any(groups & part.groups for part in self.parts)
+
     def sampled_since(self, groups: int, since: float, offset: float | None = None) -> bool:
         """Whether all of these groups (bits) have come, each sampled at that time or later.
 

@@ -198,14 +198,16 @@ class GuestCall:
         return [Slice(each) for each in cut if each]
 
     async def _looks(self, there: Sequence[Domain], seconds: float) -> list[Slice]:
-        """Slices of one stuck guest each, of those it is time to look at.
+        """Slices of one stuck guest each, of those it is time to look at, and of those of whom this board has nothing.
 
         Where somebody holds the guest's job, NOWAIT passes it. Where nobody does, control info says so, and then it
         seems to answer again. `seconds`: how long control info may take; where it does not say so, nobody is asked but
         those whose job our own call holds.
         """
-        breaker = self._reach.breaker
+        breaker, rows = self._reach.breaker, self._board.rows
         due = set(breaker.due(asyncio.get_running_loop().time()))
+        # By another board's question our call hangs there; what NOWAIT gives this one has not got yet.
+        due.update(uuid for uuid, row in rows.items() if breaker.held_by_us(uuid) and not row.has_some(self.mask))
         looked = [domain for domain in there if domain.uuid in due]
         held = {domain.uuid for domain in looked if breaker.held_by_us(domain.uuid)}
         unheld = [domain for domain in looked if domain.uuid not in held]
