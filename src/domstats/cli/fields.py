@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import click
@@ -12,6 +13,9 @@ from domstats.catalog.lookup import find_fields
 from domstats.cli.console import put, terminal_width
 
 _HEADINGS = ("field", "type", "unit", "kind", "since", "meaning")
+_INDENT = "    "
+_ROOM_MIN = 40
+"""Columns that a meaning needs."""
 
 
 @click.command("fields")
@@ -44,12 +48,29 @@ def command(pattern: str, form: str) -> None:
 
 
 def _table(fields: Sequence[Field], width: int | None) -> list[str]:
-    """A line a field, in aligned columns. On a terminal (`width` columns): headings, and meanings cut to fit."""
+    """A line a field, in aligned columns. On a terminal (`width` columns): headings, and meanings wrapped to fit, below
+    the rest where beside it there is no room."""
     rows: list[tuple[str, ...]] = [
         (f.pattern, "|".join(f.types), f.unit or "-", f.kind.value, f.since, f.help) for f in fields
     ]
     if width is not None:
         rows.insert(0, _HEADINGS)
     sizes = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-    room = None if width is None else max(0, width - sum(sizes) - 2 * len(sizes))
-    return ["  ".join((*map(str.ljust, row, sizes), row[-1][:room])) for row in rows]
+    lines = ["  ".join((*map(str.ljust, row, sizes), "")) for row in rows]
+    if width is None:
+        return [before + row[-1] for before, row in zip(lines, rows, strict=True)]
+    room = width - len(lines[0])
+    if room >= _ROOM_MIN:
+        return [line for before, row in zip(lines, rows, strict=True) for line in _wrapped(before, row[-1], room)]
+    room = max(_ROOM_MIN, width - len(_INDENT))
+    return [
+        line
+        for before, row in zip(lines, rows, strict=True)
+        for line in (before.rstrip(), *_wrapped(_INDENT, row[-1], room))
+    ]
+
+
+def _wrapped(before: str, text: str, room: int) -> list[str]:
+    """The text in lines of so many columns, which stand one below the other."""
+    first, *others = textwrap.wrap(text, room, break_on_hyphens=False)
+    return [before + first, *(" " * len(before) + other for other in others)]
