@@ -115,6 +115,19 @@ def test_a_mistake_is_found_where_it_is(text: str, path: str, why: str) -> None:
     assert str(error).startswith(f"{FILE}: {path}")
 
 
+@pytest.mark.parametrize("variable", ["DOMSTATS_URI", "LIBVIRT_DEFAULT_URI"])
+def test_the_environment_names_the_host_where_the_file_does_not(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DOMSTATS_URI", "LIBVIRT_DEFAULT_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "xen:///")
+    with pytest.raises(
+        ConfigError, match=f"cannot use the URI 'xen:///'.*the environment variable {variable}"
+    ) as caught:
+        chosen("")
+    assert caught.value.path == "$.host.uri"
+    assert chosen('[host]\nuri = "sim:///"').host.uri == "sim:///"
+
+
 def test_bytes_that_are_no_text() -> None:
     with pytest.raises(ConfigError, match="is not TOML"):
         decode(b"[http]\n# \xff", FILE)

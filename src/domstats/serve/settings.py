@@ -17,7 +17,7 @@ from domstats.aio import Kernel
 from domstats.catalog.fields import FIELDS
 from domstats.catalog.groups import group_bits
 from domstats.collector.plan import Plan, make_plan
-from domstats.errors import ConfigError, UsageError
+from domstats.errors import BadUri, ConfigError, UsageError
 from domstats.formats.metrics.options import PRESETS, MetadataLabel, MetricsOptions, metadata_label
 from domstats.serve.config import Config, HistorySection, HostSection, HttpSection, LibvirtSection, MetricsSection
 from domstats.serve.history.fields import DEFAULT_FIELDS, Fields
@@ -25,7 +25,7 @@ from domstats.serve.history.history import LEAST_BYTES
 from domstats.serve.http.options import PORT, Address, HttpOptions, address, check_host_name, token_in
 from domstats.serve.http.tls import check_certificate, tls_digest
 from domstats.serve.sockets import check_path
-from domstats.sources.registry import check_uri
+from domstats.sources.registry import blamed, check_uri, chosen_uri
 
 CLIENTS_MAX = 1000
 """Clients of libvirt's at a time when nobody says."""
@@ -155,8 +155,11 @@ def _at(file: str, path: str) -> Iterator[None]:
 
 def _host(section: HostSection, file: str) -> HostSettings:
     with _at(file, "$.host.uri"):
-        if section.uri is not None:
-            check_uri(section.uri, os.environ)
+        uri, variable = chosen_uri(section.uri, os.environ)
+        try:
+            check_uri(uri, os.environ)
+        except BadUri as error:
+            raise blamed(error, variable) from None
     bits = 0
     for number, name in enumerate(section.groups):
         with _at(file, f"$.host.groups[{number}]"):
