@@ -51,3 +51,13 @@ def test_the_reference_is_current() -> None:
     written = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "reference").glob("*.md")}
     assert written == pages, "run tools/reference.py"
     assert (ROOT / "share" / "domstats.toml").read_text(encoding="utf-8") == tool["example"](), "run tools/reference.py"
+
+
+def test_the_libvirt_socket_is_at_one_path_whose_folder_is_made() -> None:
+    unit = (ROOT / "share" / "systemd" / "domstats-libvirt.socket").read_text(encoding="utf-8")
+    (path,) = re.findall(r"^ListenStream=(.*)$", unit, re.MULTILINE)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for command in re.findall(r"(?:.*\n).*--libvirt-socket /run/.*", text):
+            assert command.startswith(f"    mkdir -p {Path(path).parent}\n")
+            assert command.endswith(f"--libvirt-socket {path}")
