@@ -42,7 +42,7 @@ def test_all_is_well() -> None:
     assert [each.text for each in findings] == [
         "2 on, 1 off",
         "all of them",
-        "all that run tell how they use their memory",
+        "all that answer tell how they use their memory",
     ]
 
 

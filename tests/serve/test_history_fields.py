@@ -65,6 +65,12 @@ def test_what_cannot_be_is_refused(name: str) -> None:
         Fields([name])
 
 
+@pytest.mark.parametrize("name", ["name", "state", "from", "status"])
+def test_a_column_that_is_no_figure(name: str) -> None:
+    with pytest.raises(UsageError, match=f"the column '{name}' is none that a history keeps; there are cpu, cpu-guest"):
+        Fields([name])
+
+
 def test_there_are_not_too_many() -> None:
     with pytest.raises(UsageError, match="too many"):
         Fields(f"key.{number}" for number in range(FIELDS_MAX + 1))

@@ -93,6 +93,11 @@ class TestEveryPath:
             ("/v1/stats?format=csv&table=block&columns=zzz", 400, "no value 'zzz' in table 'block'"),
             ("/v1/stats?format=csv&table=block&columns=rd.byts", 400, "'block'; do you mean rd.bytes or wr.bytes"),
             ("/v1/stats?format=csv&table=domain&columns=cpu", 400, "'domain'; words such as cpu, device names"),
+            (
+                "/v1/stats?format=csv&table=domain&columns=name",
+                400,
+                "and before them domain, uuid, id, status",
+            ),
             ("/v1/stats?key=nope", 400, "no key 'nope'; /v1/fields lists them"),
             ("/v1/stats?key=cpu.tme", 400, "no key 'cpu.tme'; do you mean cpu.time?"),
             ("/v1/stats?key=vcpu.<id>.time", 400, "no key 'vcpu.<id>.time'"),

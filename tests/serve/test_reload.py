@@ -415,8 +415,9 @@ async def test_what_cannot_be_begun_changes_nothing(tmp_path: Path) -> None:
 async def test_no_history(tmp_path: Path) -> None:
     async with served(tmp_path) as trial:
         await trial.change("[history]\nbytes = 0")
-        status, _ = await trial.get("/v1/history?domain=test-1")
+        status, text = await trial.get("/v1/history?domain=test-1")
         assert status == 404
+        assert "no history is kept (history.bytes = 0)" in text
         assert trial.service.figures().history_bytes is None
 
 

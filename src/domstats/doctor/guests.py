@@ -85,7 +85,7 @@ def balloons(running: Sequence[Record], now: float) -> list[Finding]:
     if without:
         text = f"{len(without):,} of {plural(len(asked), 'running guest')} without a virtio balloon to tell of memory"
         found.append(Finding(Part.GUESTS, "balloon", Verdict.WARN, text, "<memballoon model='virtio'/>", without))
-    return found or [Finding(Part.GUESTS, "balloon", Verdict.OK, "all that run tell how they use their memory")]
+    return found or [Finding(Part.GUESTS, "balloon", Verdict.OK, "all that answer tell how they use their memory")]
 
 
 def _updated(record: Record) -> int:

@@ -258,7 +258,8 @@ def position(known: Sequence[str], name: str, what: str) -> int:
         return known.index(name)
     except ValueError:
         near = get_close_matches(name, known, _NEAR)
-        advice = f"do you mean {' or '.join(near)}?" if near else _NO_WORDS
+        beginning = ", ".join(known[: known.index(SAMPLED) + 1])
+        advice = f"do you mean {' or '.join(near)}?" if near else f"{_NO_WORDS}, and before them {beginning}"
         raise UnknownField(name, what, advice) from None
 
 

@@ -128,7 +128,7 @@ class Fields:
     """The fields that were chosen."""
 
     def __init__(self, names: Iterable[str] = DEFAULT_FIELDS) -> None:
-        """Raises UnknownColumn for a word that is none, UsageError for too many fields."""
+        """Raises UnknownColumn for a word that is none, UsageError for one that is no figure, and too many fields."""
         chosen = [_field(name) for name in dict.fromkeys(names)]
         if len(chosen) > FIELDS_MAX:
             raise UsageError(f"{len(chosen)} fields of the history are too many; at most {FIELDS_MAX} are kept")
@@ -167,6 +167,9 @@ def _field(name: str) -> Field:
         return Derived(table, word, figure, (tail,))
     if "<" in name and name not in _PATTERNS:
         raise unknown("domain", name)
+    if columns_of("domain").find(name):
+        there = f"{', '.join(_DOMAIN)}, those of devices, and keys"
+        raise UsageError(f"the column {name!r} is none that a history keeps; there are {there}")
     if not ("." in name or "[" in name or column_field(columns_of(""), name)):
         raise unknown("domain", name)
     return Plain(name)

@@ -129,6 +129,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except UsageError as error:
         return refusal(400, str(error))
     except web.HTTPException as error:
+        if error.status == HTTPStatus.NOT_FOUND and request.path == "/v1/history":
+            return refusal(404, "no history is kept (history.bytes = 0)")
         advice = "; docs/http.md lists what there is" if error.status == HTTPStatus.NOT_FOUND else ""
         return refusal(error.status, f"{error.reason}{advice}")
 
