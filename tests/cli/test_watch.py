@@ -106,7 +106,7 @@ async def test_what_happens(tmp_path: Path) -> None:
         "2.0; stop test-2",
         "2.5; undefine web-1",
     )
-    ended = await domstats("watch", "-c", uri, "--changes", "--count", "35", *FAST)
+    ended = await domstats("watch", "-c", uri, "--changes", "--count", "4", *FAST)
     assert (ended.code, ended.err) == (0, "")
     lines = [line.split("  ") for line in ended.out.decode().splitlines()]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", line[0]) for line in lines)
@@ -116,6 +116,13 @@ async def test_what_happens(tmp_path: Path) -> None:
         ["test-2", "state", "running -> shutoff"],
         ["web-1", "gone", "shutoff"],
     ]
+
+
+async def test_as_many_changes_as_are_asked_for(tmp_path: Path) -> None:
+    uri = scripted(tmp_path, "1.0; pause build-1", "1.0; stop test-2", "1.0; undefine web-1")
+    ended = await domstats("watch", "-c", uri, "--changes", "--count", "2", *FAST)
+    assert (ended.code, ended.err) == (0, "")
+    assert len(ended.out.splitlines()) == 2
 
 
 async def test_what_happens_as_json(tmp_path: Path) -> None:
@@ -168,6 +175,15 @@ async def test_on_a_terminal_it_fits_the_screen() -> None:
         assert len(lines) == 12
         assert lines[-1] == "... and 31 more"
         assert max(map(len, lines)) <= 80
+
+
+async def test_a_heading_that_is_wider_than_the_screen() -> None:
+    args = ("watch", "-c", "sim:///?domains=40", "--count", "1", *FAST, "--columns", "name")
+    ended, shown = await on_terminal(*args, lines=12, columns=40)
+    assert ended.code == 0
+    (lines,) = pages(shown)
+    assert 40 < len(lines[0]) <= 80
+    assert len(lines) == 11, "the first is two lines"
 
 
 async def test_the_first_rows_of_an_order_fit_the_screen() -> None:
@@ -225,6 +241,8 @@ async def test_a_line_a_device() -> None:
         (["--columns", "name,vcpu.curent"], "'vcpu.curent'; do you mean vcpu.current"),
         (["-f", "json", "--top", "3"], "not for json"),
         (["--changes", "--sort", "cpu"], "no columns"),
+        (["--changes", "--group", "cpu"], "leave --group out"),
+        (["--changes", "--vcpu"], "leave --group out"),
     ],
 )
 async def test_wrong_use(args: list[str], words: str) -> None:

@@ -53,7 +53,8 @@ _LEAST_LINES = 3
 _STYLE = re.compile("\x1b\\[[0-9]*m")
 """What a table's colors are made of."""
 
-Printer = Callable[["Collector", "Snapshot"], None]
+Printer = Callable[["Collector", "Snapshot", int | None], int]
+"""Prints at most so much of a snapshot (None for all), and says how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class _Watching:
     "a fifth of it, their samples are further apart.",
 )
 @kernel_option("auto")
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many prints.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many prints, or changes.")
 @click.option(
     "--changes",
     "only_changes",
@@ -118,6 +119,8 @@ def command(
         raise click.UsageError("changes are printed as text, or with -f ndjson, and have no columns")
     check_table(form, options)
     asked = chosen_groups(groups, flags)
+    if only_changes and asked:
+        raise click.UsageError("--changes is made of states, whatever the groups: leave --group out")
     bits = int(CHANGES_GROUPS) if only_changes else needed_groups(form, asked, options).groups
     options = replace(options, groups=asked)
     printer = _Changes(form).show if only_changes else _Snapshots(form, options, interval).show
@@ -152,8 +155,8 @@ async def _watch(watching: _Watching, show: Printer) -> None:
             say("no such domain yet")
         left = watching.count
         async for snapshot in collector:
-            show(collector, snapshot)
-            if left is not None and (left := left - 1) <= 0:
+            printed = show(collector, snapshot, left)
+            if left is not None and (left := left - printed) <= 0:
                 return
 
 
@@ -175,7 +178,7 @@ class _Snapshots:
         self._form, self._options, self._interval = form, options, interval
         self._checked = form != "table"
 
-    def show(self, collector: Collector, snapshot: Snapshot) -> None:
+    def show(self, collector: Collector, snapshot: Snapshot, _most: int | None = None) -> int:
         from domstats.model.merge import without_old_groups
 
         if not self._checked and len(snapshot):  # only once: later a key may go with the last domain that has it
@@ -196,12 +199,14 @@ class _Snapshots:
         text = FORMATS[self._form].encode(snapshot, options)
         if self._form != "table":
             put(text)
-            return
+            return 1
         heading = _heading(collector, snapshot)
         if lines is not None and columns is not None:
-            put(_CLEAR + heading + _fitting(text, lines - 1, columns))
+            taken = _height(heading.decode(), columns)
+            put(_CLEAR + heading + _fitting(text, lines - taken, columns))
         else:
             put(heading + text + b"\n")
+        return 1
 
 
 def _heading(collector: Collector, snapshot: Snapshot) -> bytes:
@@ -242,13 +247,16 @@ class _Changes:
         self._form = form
         self._before: Snapshot | None = None
 
-    def show(self, _collector: Collector, snapshot: Snapshot) -> None:
+    def show(self, _collector: Collector, snapshot: Snapshot, most: int | None = None) -> int:
         from domstats.model.changes import changes
 
         before, self._before = self._before, snapshot
-        if before is not None:
-            line = _json_line if self._form == "ndjson" else _text_line
-            put(b"".join(line(change) for change in changes(before, snapshot)))
+        if before is None:
+            return 0
+        line = _json_line if self._form == "ndjson" else _text_line
+        lines = [line(change) for change in changes(before, snapshot)][:most]
+        put(b"".join(lines))
+        return len(lines)
 
 
 def _text_line(change: Change) -> bytes:
