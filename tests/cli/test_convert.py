@@ -77,6 +77,14 @@ async def test_rates_of_two_files() -> None:
     assert b"cpu %" not in (await convert(now, "-f", "table")).splitlines()[0]
 
 
+async def test_rates_of_two_files_in_the_wrong_order(snapshot_file: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later.xdr"
+    later.write_bytes(capture(SMALL))
+    ended = await command("convert", str(snapshot_file), "--before", str(later))
+    assert (ended.code, ended.out) == (2, b"")
+    assert "is the later one of the two" in ended.err
+
+
 async def test_rates_are_for_a_table(snapshot_file: Path) -> None:
     assert await convert(snapshot_file, "--before", snapshot_file) == await convert(
         snapshot_file, "--before", snapshot_file, "-f", "table"

@@ -71,6 +71,8 @@ def command(
     except (BadDocument, ProtocolError) as error:
         say(str(error))
         return Exit.FAILED
+    if earlier is not None and snapshot.time and earlier.time > snapshot.time:
+        raise click.UsageError(f"--before {before} is the later one of the two: have it and {file} change places")
     print_snapshot(snapshot, form, replace(options, before=earlier, metrics=metrics))
     return Exit.COMPLETE
 
