@@ -49,7 +49,8 @@ export class Panel {
     if (!this.guest) return;
     const now = guests.now();
     this.now = () => guests.now();
-    const here = guests.all.has(this.guest.uuid);
+    const here = guests.all.get(this.guest.uuid);
+    this.guest = here ?? this.guest; // one that has gone and come again is another object
     this.#write("panel-name", visible(this.guest.name, NAME_MAX));
     this.#write("panel-uuid", this.guest.uuid);
     this.#write("panel-state", this.guest.state);

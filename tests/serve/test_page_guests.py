@@ -1,0 +1,56 @@
+"""What the live page makes of the stream's events, by its modules: the panel, the line of the host, and their times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import Browser
+
+from live_page import opened, served
+
+HOST = "sim:///?domains=1&time=1800000000"
+# What the cases begin with. `box` is the page's own; what the modules are told replaces what stands there.
+_SETTING = """
+    const { Guests } = await import("/page/guests.js");
+    const { HostLine } = await import("/page/host.js");
+    const { Panel } = await import("/page/panel.js");
+    const { Table } = await import("/page/table.js");
+    const { History } = await import("/page/history.js");
+    const box = (id) => document.getElementById(id);
+    const guests = new Guests();
+    const said = (uuid, more) => ({ uuid, name: uuid, id: 1, state: "running", status: "fresh", age: 1, ...more });
+    const full = (time, ...domains) => guests.replace({ time, domains, host: {} });
+    const change = (time, domains, gone = []) => guests.change({ time, domains, gone, host: {} });
+"""
+
+
+async def _ran(browser: Browser, code: str, arg: object = None) -> Any:
+    """What the code returns that is run in the page, with the modules at hand."""
+    async with served(HOST) as server, opened(browser, server.url) as live:
+        return await live.page.evaluate(f"async (arg) => {{ {_SETTING} {code} }}", arg)
+
+
+async def test_a_panel_goes_on_when_its_guest_has_gone_and_come_again(browser: Browser) -> None:
+    code = """
+        const panel = new Panel(box("panel"));
+        const seen = () => [box("panel-status").textContent, box("figures").lastElementChild.lastChild.textContent];
+        const found = [];
+        full(100, said("a", { values: { tx: "1" } }));
+        panel.open(guests.all.get("a"), guests);
+        found.push(seen());
+        change(101, [], ["a"]);
+        panel.show(guests);
+        found.push(seen());
+        change(102, [said("a", { status: "partial", values: { tx: "3" } })]);
+        panel.show(guests);
+        found.push(seen());
+        full(103);
+        full(104, said("a", { values: { tx: "4" } }));
+        panel.show(guests);
+        found.push(seen());
+        panel.close();
+        return found;
+    """
+    assert await _ran(browser, code) == [
+        ["fresh 1s", "1 B"], ["gone from this host", "1 B"], ["◐ partial 1s", "3 B"], ["fresh 1s", "4 B"],
+    ]  # fmt: skip
