@@ -147,6 +147,8 @@ def test_the_age_of_a_record_is_that_of_its_oldest_group() -> None:
     ages, known = Figures(snapshot).age
     assert known.tolist() == [True, False]
     assert ages[0] == snapshot[BOTH.uuid].age == 6.5
+    times[0, GROUP_NAMES.index("cpu")] = 3620.0  # from before the clock was set back
+    assert not Figures(snapshot).age[1].any()
 
 
 KEYS = [

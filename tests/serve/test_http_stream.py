@@ -27,7 +27,8 @@ from domstats.serve.http.channel import KEPT, Channel
 from domstats.serve.http.latest import Latest
 from domstats.serve.http.rows import ColumnReader, KeyReader
 from domstats.serve.http.stream import CHANNELS_MAX
-from fast_time import in_fast_time
+from domstats.sources.sim.source import SimSource
+from fast_time import clock, in_fast_time
 from http_serving import PATIENCE, Mirror, Serving, events, http_serving
 from scripted import Scripted
 from scripted import events as script
@@ -50,9 +51,11 @@ class Inline:
 
 
 @asynccontextmanager
-async def streaming(folder: Path, happens: str, columns: tuple[str, ...]) -> AsyncIterator[tuple[Channel, Collector]]:
-    """A channel of a host whose guests live by the script, in fast time."""
-    reach = Reach(Scripted(folder, happens).source, width=4, sees_processes=False)
+async def streaming(
+    folder: Path, happens: str, columns: tuple[str, ...], source: SimSource | None = None
+) -> AsyncIterator[tuple[Channel, Collector]]:
+    """A channel of a host whose guests live by the script, or of that source, in fast time."""
+    reach = Reach(source or Scripted(folder, happens).source, width=4, sees_processes=False)
     collector = Collector(reach, make_plan(0, {}), 5.0, NO_FILTERS, lambda _: True)
     await collector.start()
     latest = Latest(collector)
@@ -131,6 +134,29 @@ class TestChannel:
                 for uuid, row in whole.rows.items():
                     assert row["age"] - 6.0 <= mirror.rows[uuid]["age"] <= row["age"] + 16.0
             assert max(row["age"] for row in mirror.rows.values()) > 30.0
+
+    @in_fast_time
+    async def test_ages_when_the_clock_is_set_back(self, tmp_path: Path) -> None:
+        back = 0.0
+        source = SimSource("sim:///?domains=20", lambda: clock() - back)
+        async with streaming(tmp_path, "", ("state",), source) as (channel, collector):
+            mirror = Mirror()
+            while not collector.swept:
+                await told(channel, mirror)
+            assert all(row["age"] >= 0.0 for row in mirror.rows.values())
+            before, back = collector.latest.time, 3600.0
+            while collector.latest.time >= before:
+                await told(channel, mirror)
+            await told(channel, mirror)
+            assert {row["age"] for row in mirror.rows.values()} == {None}, "nobody knows how old they are"
+            while {row["status"] for row in mirror.rows.values()} != {"fresh"}:
+                await told(channel, mirror)
+            for row in mirror.rows.values():
+                row["age"] = "untold"
+            began = collector.latest.time
+            while collector.latest.time < began + 3 * channels.AGES:
+                await told(channel, mirror)
+            assert all(0.0 <= row["age"] <= 30.0 for row in mirror.rows.values())
 
     @in_fast_time
     async def test_who_has_missed_too_much_gets_everything(self, tmp_path: Path) -> None:

@@ -128,12 +128,17 @@ class Figures:
 
     @cached_property
     def age(self) -> Figure:
-        """Seconds since the oldest of a record's groups was sampled; not known for a record without values."""
+        """Seconds since the oldest of a record's groups was sampled.
+
+        Not known for a record without values, nor for one with a sample from before the clock was set back.
+        """
         ages, known = self._nowhere()
+        ahead = self._snapshot.sampling.ahead(self._snapshot.time)
         for shape, positions in self._snapshot.layout.by_shape():
-            times = self._snapshot.sampling.times[positions][:, sorted(set(shape.columns))]
+            columns = sorted(set(shape.columns))
+            times = self._snapshot.sampling.times[positions][:, columns]
             oldest = np.min(times, axis=1, initial=np.inf, where=~np.isnan(times))
-            known[positions] = oldest < np.inf
+            known[positions] = (oldest < np.inf) & ~ahead[positions][:, columns].any(axis=1)
             ages[positions] = self._snapshot.time - oldest
         return ages, known
 

@@ -47,7 +47,7 @@ class Row:
     status: str
     """A label of Status."""
     age: float | None
-    """Seconds since the oldest of its groups was sampled; None for a record without values."""
+    """Seconds since the oldest of its groups was sampled; None where that is not known: see Figures.age."""
     values: Any
     """What the reader that made it reads them from."""
 
