@@ -54,3 +54,53 @@ async def test_a_panel_goes_on_when_its_guest_has_gone_and_come_again(browser: B
     assert await _ran(browser, code) == [
         ["fresh 1s", "1 B"], ["gone from this host", "1 B"], ["◐ partial 1s", "3 B"], ["fresh 1s", "4 B"],
     ]  # fmt: skip
+
+
+async def test_who_never_answered_is_stuck_since_the_beginning(browser: Browser) -> None:
+    code = """
+        full(100, said("a", { status: "blocked", age: 2 }), said("b", { status: "blocked", age: 1 }));
+        const line = new HostLine({});
+        line.show(guests, null);
+        const button = box("stuck").querySelector("button");
+        const since = () => guests.stuck().map((guest) => [guest.uuid, guest.since]);
+        const found = [since()];
+        change(110, [{ uuid: "a", age: 0.5 }, { uuid: "b", age: 11 }]);
+        line.show(guests, null);
+        found.push(since(), box("stuck").contains(button));
+        change(120, [{ uuid: "a", status: "stale", age: 0 }]);
+        found.push(since());
+        change(130, [{ uuid: "a", status: "fresh", age: 1 }]);
+        change(140, [{ uuid: "a", status: "blocked", age: 2 }]);
+        found.push(since());
+        return found;
+    """
+    assert await _ran(browser, code) == [
+        [["a", 98], ["b", 99]], [["a", 98], ["b", 99]], True, [["a", 98], ["b", 99]], [["b", 99], ["a", 138]],
+    ]  # fmt: skip
+
+
+async def test_who_is_stuck_without_values_comes_first(browser: Browser) -> None:
+    code = """
+        const { COLUMNS, comparing } = await import("/page/columns.js");
+        const stuck = { status: "blocked" };
+        full(100, said("a", { ...stuck, age: 9 }), said("b", { ...stuck, age: null }), said("c", { ...stuck, age: 50 }),
+            said("d", {}), said("e", { age: null }));
+        const status = COLUMNS.find((column) => column.id === "status");
+        const sorted = [...guests.all.values()].sort(comparing(status, true));
+        const text = (guest) => status.text(guest, 100);
+        return [guests.stuck().map((guest) => guest.uuid), sorted.map((guest) => guest.uuid), text(sorted[0])];
+    """
+    assert await _ran(browser, code) == [["b", "c", "a"], ["b", "c", "a", "e", "d"], "▲ blocked –"]
+
+
+async def test_since_when_has_its_date_after_midnight(browser: Browser) -> None:
+    code = """
+        const night = new Date(2026, 0, 31).getTime() / 1000;
+        const line = new HostLine({});
+        const shown = () => (line.show(guests, null), box("stuck").querySelector("button").textContent);
+        full(night - 60, said("a", { status: "blocked", age: 540 }));
+        const found = [shown()];
+        change(night + 60, []);
+        return [...found, shown()];
+    """
+    assert await _ran(browser, code) == ["a since 23:50:00", "a since 2026-01-30 23:50:00"]

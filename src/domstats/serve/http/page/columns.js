@@ -44,7 +44,7 @@ export const COLUMNS = [
     heading: "status",
     descending: true,
     text: (guest, now) => statusText(guest, now),
-    key: (guest) => RANK.indexOf(guest.status) * 1e12 - guest.since,
+    key: (guest) => RANK.indexOf(guest.status) * 1e12 - (guest.since || 0),
   },
 ];
 

@@ -41,7 +41,7 @@ export class Guests {
 
   // Those that do not answer, or of which nothing new has come; those longest so first.
   stuck() {
-    return [...this.all.values()].filter((guest) => guest.stuck).sort((a, b) => a.since - b.since);
+    return [...this.all.values()].filter((guest) => guest.stuck).sort((a, b) => (a.since || 0) - (b.since || 0));
   }
 
   #happened(event) {
@@ -59,7 +59,7 @@ export class Guest {
     this.shown = uuid; // the name, fit to be seen
     this.state = "";
     this.status = "";
-    this.since = NaN; // when the oldest of its groups was sampled: seconds since the epoch
+    this.since = NaN; // when the oldest of its groups was sampled, NaN if not known: seconds since the epoch
     this.values = new Map(); // decimal strings and words, by column
     this.text = uuid; // what is searched
   }
@@ -74,8 +74,13 @@ export class Guest {
       this.name = record.name;
       this.shown = visible(record.name);
     }
+    const wasStuck = this.stuck;
     for (const key of ["id", "state", "status"]) if (record[key] !== undefined) this[key] = record[key] ?? "";
-    if (record.age !== undefined) this.since = record.age === null ? NaN : time - record.age;
+    if (record.age !== undefined) {
+      const since = record.age === null ? NaN : time - record.age;
+      // Of a guest that has never answered only what nobody has to ask it for is there, and that comes anew every time.
+      if (!(wasStuck && this.stuck && this.since < since)) this.since = since;
+    }
     for (const [key, value] of Object.entries(record.values ?? {})) {
       if (value === null) this.values.delete(key);
       else this.values.set(key, value);

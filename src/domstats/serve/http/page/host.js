@@ -57,14 +57,16 @@ export class HostLine {
     const stuck = guests.stuck();
     const blocked = stuck.filter((guest) => guest.status === "blocked").length;
     const named = stuck.slice(0, NAMED);
-    const names = named.map((guest) => `${guest.uuid} ${guest.shown} ${guest.status} ${Math.round(guest.since)}`);
+    const now = guests.now();
+    const names = named.map((guest) => `${guest.uuid} ${guest.shown} ${guest.status} ${clock(guest.since, now)}`);
+    // Made anew, it is read out again, and loses the focus.
     const key = `${stuck.length} ${blocked} ${names.join()}`;
     if (key === this.names) return;
     this.names = key;
     this.stuck.hidden = !stuck.length;
     const parts = [["span", "sign", "▲"], ["strong", "", stuckWords(blocked, stuck.length - blocked)]];
     const boxes = parts.map(([tag, look, text]) => element(tag, look, text));
-    for (const guest of named) boxes.push(this.#named(guest, guests.now()));
+    for (const guest of named) boxes.push(this.#named(guest, now));
     if (stuck.length > NAMED) boxes.push(element("span", "", `and ${stuck.length - NAMED} more`));
     this.stuck.replaceChildren(...boxes);
   }
