@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -157,6 +158,15 @@ class TestChannel:
             while collector.latest.time < began + 3 * channels.AGES:
                 await told(channel, mirror)
             assert all(0.0 <= row["age"] <= 30.0 for row in mirror.rows.values())
+
+    @in_fast_time
+    async def test_the_name_of_the_host(self, tmp_path: Path) -> None:
+        for uri, name in (("sim:///?domains=1", None), ("qemu:///system", socket.gethostname())):
+            source, mirror = SimSource("sim:///?domains=1", clock), Mirror()
+            source.uri = uri
+            async with streaming(tmp_path, "", ("state",), source) as (channel, _):
+                await told(channel, mirror)
+            assert mirror.host.get("hostname") == name
 
     @in_fast_time
     async def test_who_has_missed_too_much_gets_everything(self, tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from live_page import opened, served
 
@@ -104,3 +105,27 @@ async def test_since_when_has_its_date_after_midnight(browser: Browser) -> None:
         return [...found, shown()];
     """
     assert await _ran(browser, code) == ["a since 23:50:00", "a since 2026-01-30 23:50:00"]
+
+
+async def test_the_host_has_its_name_and_says_why_it_cannot_be_asked(browser: Browser) -> None:
+    async with served(HOST) as server, opened(browser, server.url) as live:
+        trouble, empty = live.page.locator("#trouble"), live.page.locator("#empty")
+        await expect(trouble).to_be_hidden()
+        await expect(live.page.locator("#host")).to_have_text(server.url.removeprefix("http://"))
+
+        async def told(**host: str) -> None:
+            data = json.dumps({"sequence": 1, "time": 1.0, "host": host, "domains": []})
+            body = f"event: full\nid: 1\ndata: {data}\n\n"
+            await live.page.unroute_all()
+            answer = {"body": body, "content_type": "text/event-stream"}
+            await live.page.route("**/v1/stream*", lambda route: route.fulfill(**answer))
+            await live.page.reload()
+
+        await told(hostname="kvm-7", trouble="no\nsocket")
+        await expect(trouble).to_have_text(r"The host cannot be asked: no\nsocket")
+        await expect(live.page.locator("#host")).to_have_text("kvm-7")
+        await expect(live.page).to_have_title("kvm-7 · 0 guests")
+        await expect(empty).to_have_text("No guest is known.")
+        await told(hostname="kvm-7")
+        await expect(empty).to_have_text("This host has no guests.")
+        await expect(trouble).to_be_hidden()

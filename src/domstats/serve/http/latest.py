@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +76,12 @@ class Latest:
         return Numbered(number, collector.latest, collector.previous, self._host())
 
     def _host(self) -> dict[str, Any]:
-        """The host's URI, how many domains there are and how many of each status, and what collecting costs."""
+        """The host's URI and name, how many domains there are and how many of each status, and what collecting costs."""
         collector, now = self._collector, self._now()
         counts = np.bincount(collector.latest.sampling.status, minlength=len(Status)).tolist()
         host: dict[str, Any] = {"uri": collector.uri, "domains": sum(counts) - counts[Status.GONE]}
+        if not collector.uri.startswith("sim:"):  # all others are this machine's
+            host["hostname"] = socket.gethostname()
         host |= {status.label: counts[status] for status in Status}
         began, used = self._cpu
         cpu = collector.cost.cpu_seconds

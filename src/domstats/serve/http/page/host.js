@@ -3,6 +3,7 @@
 import { clock, count, duration, tenths, visible } from "./format.js";
 
 const STATUSES = ["fresh", "partial", "stale", "blocked"];
+const REASON_MAX = 300; // characters of why the host cannot be asked
 const NAMED = 3; // so many stuck guests are named
 const WORDS = { live: "live", connecting: "connecting…", reconnecting: "reconnecting…" };
 
@@ -14,6 +15,7 @@ export class HostLine {
     this.facts = document.getElementById("facts");
     this.name = document.getElementById("host");
     this.chips = document.getElementById("chips");
+    this.trouble = document.getElementById("trouble");
     this.stuck = document.getElementById("stuck");
     this.buttons = new Map(STATUSES.map((status) => [status, this.#chip(status)]));
     this.names = "";
@@ -28,9 +30,10 @@ export class HostLine {
   // Show the state of what is known; `only`: the set of statuses that the table shows, or null.
   show(guests, only) {
     const host = guests.host;
-    write(this.name, visible(host.hostname || host.uri || ""));
+    const name = visible(host.hostname || location.host);
+    write(this.name, name);
     this.name.title = visible(host.uri || "");
-    document.title = `${visible(host.hostname || "domstats", 40)} · ${guests.all.size} guests`;
+    document.title = `${name} · ${guests.all.size} guests`;
     write(document.getElementById("count"), `${guests.all.size.toLocaleString("en")} guests`);
     for (const [status, button] of this.buttons) {
       const number = Number(host[status] ?? 0);
@@ -39,6 +42,8 @@ export class HostLine {
       write(button, `${number.toLocaleString("en")} ${status}`);
     }
     write(this.facts, facts(host).join(" · "));
+    this.trouble.hidden = !host.trouble;
+    write(this.trouble, host.trouble ? `The host cannot be asked: ${visible(host.trouble, REASON_MAX)}` : "");
     this.#stuck(guests);
   }
 

@@ -70,7 +70,14 @@ function show() {
   const part = view.words.length > 0 || view.statuses !== null;
   box("found").textContent = part ? `${order.length.toLocaleString("en")} shown` : "";
   box("empty").hidden = order.length > 0;
-  box("empty").textContent = Number.isNaN(guests.time) ? "Waiting for the first values…" : "No guest is like that.";
+  box("empty").textContent = nothingShown();
+}
+
+// Why the table is empty.
+function nothingShown() {
+  if (Number.isNaN(guests.time)) return "Waiting for the first values…";
+  if (guests.all.size) return "No guest is like that.";
+  return guests.host.trouble ? "No guest is known." : "This host has no guests.";
 }
 
 function happened(event, take) {
