@@ -129,3 +129,25 @@ async def test_the_host_has_its_name_and_says_why_it_cannot_be_asked(browser: Br
         await told(hostname="kvm-7")
         await expect(empty).to_have_text("This host has no guests.")
         await expect(trouble).to_be_hidden()
+
+
+async def test_an_hour_of_what_is_streamed_is_kept(browser: Browser) -> None:
+    code = """
+        const history = new History("a");
+        for (let time = 1; time <= 4000; time += 1) history.add(time, { cpu: String(time) });
+        const { times, values } = history.series.get("cpu");
+        const found = [times[0], times.length, values[0], values.length];
+        const replies = [{ gone: 1, rx: 2 }, { rx: 3 }];
+        const real = window.fetch;
+        window.fetch = async () => {
+            const said = Object.entries(replies.shift()).map(([field, value]) => [field, { times: [5], values: [value] }]);
+            return { ok: true, json: async () => ({ fields: Object.fromEntries(said) }) };
+        };
+        await history.load(900);
+        found.push([...history.series.keys()]);
+        await history.load(900);
+        found.push([...history.series.keys()]);
+        window.fetch = real;
+        return found;
+    """
+    assert await _ran(browser, code) == [400, 3601, 400, 3601, ["cpu", "gone", "rx"], ["cpu", "rx"]]

@@ -76,7 +76,7 @@ class Latest:
         return Numbered(number, collector.latest, collector.previous, self._host())
 
     def _host(self) -> dict[str, Any]:
-        """The host's URI and name, how many domains there are and how many of each status, and what collecting costs."""
+        """The host's URI and name, how many domains there are, how many of each status, what collecting costs."""
         collector, now = self._collector, self._now()
         counts = np.bincount(collector.latest.sampling.status, minlength=len(Status)).tolist()
         host: dict[str, Any] = {"uri": collector.uri, "domains": sum(counts) - counts[Status.GONE]}
