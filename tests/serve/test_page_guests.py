@@ -151,3 +151,26 @@ async def test_an_hour_of_what_is_streamed_is_kept(browser: Browser) -> None:
         return found;
     """
     assert await _ran(browser, code) == [400, 3601, 400, 3601, ["cpu", "gone", "rx"], ["cpu", "rx"]]
+
+
+async def test_a_history_that_does_not_come_is_given_up(browser: Browser) -> None:
+    code = """
+        const real = AbortSignal.timeout;
+        const asked = [];
+        AbortSignal.timeout = (wait) => (asked.push(wait), AbortSignal.abort(new Error("too late")));
+        const history = new History("a");
+        await history.load(900);
+        AbortSignal.timeout = real;
+        return [asked, history.complaint];
+    """
+    assert await _ran(browser, code) == [[30000], "No history: too late"]
+
+
+async def test_a_page_whose_machine_slept_begins_anew(browser: Browser) -> None:
+    sleep = "const real = Date.now; Date.now = () => real() + 3600000;"
+    async with served(HOST) as server, opened(browser, server.url) as live:
+        await expect(live.page.locator("#connection")).to_have_text("live")
+        for code in (sleep, "dispatchEvent(new Event('online'))"):
+            async with live.page.expect_request("**/v1/stream*", timeout=5000):
+                await live.page.evaluate(f"() => {{ {code} }}")
+            await expect(live.page.locator("#connection")).to_have_text("live")

@@ -2,6 +2,7 @@
 
 import { approximate } from "./format.js";
 
+const PATIENCE = 30000; // milliseconds
 const KEPT = 3600; // seconds; no more is ever shown
 
 export class History {
@@ -22,7 +23,7 @@ export class History {
   async load(seconds) {
     const query = new URLSearchParams({ domain: this.uuid, seconds: String(seconds) });
     try {
-      const reply = await fetch(`v1/history?${query}`);
+      const reply = await fetch(`v1/history?${query}`, { signal: AbortSignal.timeout(PATIENCE) });
       const said = await reply.json();
       if (!reply.ok) throw new Error(said.error ?? reply.statusText);
       this.all = said.all ?? Object.keys(said.fields);

@@ -9,6 +9,7 @@ import { Stream } from "./stream.js";
 import { Table } from "./table.js";
 import { View } from "./view.js";
 
+const SLEPT = 5000; // milliseconds of sleep after which the stream may be dead without a word, and ages are wrong
 const THEMES = ["auto", "light", "dark"];
 const THEME_SIGNS = { auto: "◐", light: "☀", dark: "☾" };
 
@@ -126,14 +127,23 @@ table.body.addEventListener("pointermove", (event) => {
 addEventListener("hashchange", follow);
 listen({ search: box("search"), table, open: () => table.selected && open(table.selected), close });
 
-// Ages grow between two events.
-setInterval(() => {
-  if (!Number.isNaN(guests.time)) table.show(table.guests, guests.now());
-}, 1000);
-
 top("cpu");
-new Stream(`v1/stream?columns=${ASKED.join(",")}&rate=1`, {
+const stream = new Stream(`v1/stream?columns=${ASKED.join(",")}&rate=1`, {
   full: (event) => happened(event, guests.replace),
   change: (event) => happened(event, guests.change),
   state: (state) => host.connection(state),
-}).open();
+});
+stream.open();
+addEventListener("online", () => stream.anew());
+
+// Milliseconds that the page's clock is behind the time of day; it may stand still while the machine sleeps.
+const lag = () => Date.now() - performance.now();
+let lagged = lag();
+
+setInterval(() => {
+  const slept = Math.abs(lag() - lagged) > SLEPT;
+  lagged = lag();
+  if (slept) stream.anew();
+  // Ages grow between two events.
+  if (!Number.isNaN(guests.time)) table.show(table.guests, guests.now());
+}, 1000);

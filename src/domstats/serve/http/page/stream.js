@@ -30,6 +30,12 @@ export class Stream {
     this.#listen();
   }
 
+  // Open it anew at once, whatever the one there is seems to be.
+  anew() {
+    this.source.close();
+    this.open();
+  }
+
   #full(event) {
     this.failures = 0;
     this.begun = true;
