@@ -99,11 +99,25 @@ async def test_colours_that_change_while_charts_are_made_make_none_twice(browser
 
 async def test_without_uplot_the_page_says_what_it_lacks(browser: Browser) -> None:
     async with served(HOST) as server, opened(browser, server.url) as live:
-        await live.page.route("**/uPlot.esm.js", lambda route: route.fulfill(status=404))
+        await live.page.route("**/uPlot.esm.js*", lambda route: route.fulfill(status=404))
         await _panel(live, "test-1")
         await expect(live.page.locator("#panel-note")).to_contain_text("make page")
         await expect(live.page.locator("#figures dd").first).to_have_text("2")
         assert [text for text in live.complaints if "404" not in text] == []
+        live.complaints.clear()
+
+
+@pytest.mark.usefixtures("charts")
+async def test_charts_that_could_not_be_loaded_are_loaded_later(browser: Browser) -> None:
+    async with served(HOST) as server, opened(browser, server.url) as live:
+        await live.page.route("**/uPlot.esm.js*", lambda route: route.abort())
+        await _panel(live, "test-1")
+        await expect(live.page.locator("#panel-note")).to_contain_text("No charts: ")
+        await live.page.unroute_all()
+        await live.page.click("[data-seconds='300']")
+        await expect(live.page.locator("figure h3").first).to_have_text("CPU")
+        await expect(live.page.locator("#panel-note")).to_have_text("")
+        assert [text for text in live.complaints if "ERR_FAILED" not in text] == []
         live.complaints.clear()
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, expect
 
 from domstats.sources.sim.hostile import NAMES
 from live_page import PHONE, opened, served
@@ -131,6 +131,27 @@ async def test_keys(browser: Browser) -> None:
         await expect(live.head("name").locator("button")).to_be_focused()
         await keys.press("Enter")
         await expect(live.head("name")).to_have_attribute("aria-sort", "descending")
+
+
+async def test_a_click_without_pressing_opens_the_guest_it_is_on(browser: Browser) -> None:
+    async with served(FROZEN) as server, opened(browser, server.url) as live:
+
+        async def only(name: str) -> Locator:
+            await live.page.fill("#search", server.collector.latest[name].domain.uuid)
+            await expect(live.rows).to_have_count(1)
+            return live.row(name)
+
+        name = live.page.locator("#panel-name")
+        await (await only("db-1")).click()
+        await expect(name).to_have_text("db-1")
+        await (await only("db-2")).evaluate("(row) => row.click()")
+        await expect(name).to_have_text("db-2")
+        await (await only("db-1")).hover()
+        await live.page.mouse.down()
+        await live.page.locator("#count").hover()
+        await live.page.mouse.up()
+        await (await only("web-1")).evaluate("(row) => row.click()")
+        await expect(name).to_have_text("web-1")
 
 
 async def test_hostile_names_are_text(browser: Browser, tmp_path: Path) -> None:

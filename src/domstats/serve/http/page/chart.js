@@ -5,12 +5,33 @@ const HEIGHT = 132;
 const COLOURS = 8; // classes c0 to c7 of the style sheet
 const POWERS_OF_TWO = Array.from({ length: 60 }, (_, power) => 2 ** power);
 
-let library = null; // a promise: uPlot, or null where it is not there
+const NOT_BUILT =
+  "Charts need uPlot, which was not put in when this was built: in a checkout `make page` does it, where npm is there.";
 
-// uPlot, loaded when it is first wanted; null where the server has none.
+let library = null; // a promise of what charting() gives
+let failures = 0;
+
+// { uPlot, complaint }: uPlot, loaded when it is first wanted, or null and why there is none.
 export function charting() {
-  library ??= import("./uPlot.esm.js").then(withStyles, () => null);
+  library ??= load();
   return library;
+}
+
+async function load() {
+  const url = new URL("uPlot.esm.js", import.meta.url);
+  if (failures) url.search = `again=${failures}`; // browsers remember of an address that it could not be imported
+  try {
+    return { uPlot: await withStyles(await import(url.href)), complaint: "" };
+  } catch (error) {
+    if (await isMissing(url)) return { uPlot: null, complaint: NOT_BUILT };
+    failures += 1;
+    library = null;
+    return { uPlot: null, complaint: `No charts: ${error.message}` };
+  }
+}
+
+function isMissing(url) {
+  return fetch(url, { method: "HEAD" }).then((reply) => reply.status === 404, () => false);
 }
 
 function withStyles(module) {

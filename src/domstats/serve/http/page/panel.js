@@ -9,8 +9,6 @@ import { History } from "./history.js";
 const REFRESH = 10000; // milliseconds from one reading of the history to the next
 const SPAN_LEAST = 60; // seconds that are shown although nothing is known of so long ago
 const NAME_MAX = 5000; // characters; libvirt's own limit is below
-const NO_CHARTS =
-  "Charts need uPlot, which was not put in when this was built: in a checkout `make page` does it, where npm is there.";
 
 export class Panel {
   constructor(box) {
@@ -87,9 +85,9 @@ export class Panel {
   // Make the charts that the fields call for, one between two frames, and draw them.
   async #charts() {
     const history = this.history;
-    const uPlot = await charting();
+    const { uPlot, complaint } = await charting();
     if (!history || history !== this.history) return;
-    this.#write("panel-note", uPlot ? history.complaint : NO_CHARTS);
+    this.#write("panel-note", uPlot ? history.complaint : complaint);
     if (!uPlot) return;
     const wanted = chartsOf([...new Set([...history.all, ...history.series.keys()])]);
     const key = JSON.stringify(wanted.map((chart) => [chart.title, chart.lines]));

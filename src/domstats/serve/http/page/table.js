@@ -159,10 +159,16 @@ export class Table {
     const rowOf = (event) => this.rows.find((row) => row.box === event.target.closest(".row"));
     let pressed = null; // rows may move between pressing and letting go
     this.body.addEventListener("pointerdown", (event) => (pressed = rowOf(event)?.guest ?? null));
-    this.body.addEventListener("click", () => {
-      if (!pressed) return;
-      this.selected = pressed.uuid;
-      this.on.open(pressed);
+    const letGo = (event) => {
+      if (event.type === "pointercancel" || !this.body.contains(event.target)) pressed = null; // no click will follow
+    };
+    for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, letGo);
+    this.body.addEventListener("click", (event) => {
+      const guest = pressed ?? rowOf(event)?.guest; // assistive technology clicks without pressing
+      pressed = null;
+      if (!guest) return;
+      this.selected = guest.uuid;
+      this.on.open(guest);
     });
     this.body.addEventListener("pointerover", (event) => {
       const row = rowOf(event);
