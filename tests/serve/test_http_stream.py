@@ -428,6 +428,25 @@ class TestOverHttp:
             for answer in answers:
                 answer.close()
 
+    async def test_streams_leave_room_for_others(self) -> None:
+        async with http_serving("sim:///?domains=2", plan=FAST, max_connections=4) as serving:
+            url = f"{serving.url}/v1/stream?columns="
+            answers = [await serving.client.get(url + columns) for columns in ("cpu,rx", "rx,cpu,rx")]
+            begun = [await anext(events(answer)) for answer in answers]
+            assert all(b'"columns":["cpu","rx"]' in event for event in begun)
+            refused = await serving.get("/v1/stream?columns=cpu")
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+            assert (await serving.get("/v1/stream", method="HEAD")).status == 503
+            assert (await serving.get("/metrics")).status == 200
+            answers[0].close()
+            async with asyncio.timeout(PATIENCE):
+                while serving.server.streams > 1:  # noqa: ASYNC110  nothing tells of it
+                    await asyncio.sleep(0.001)
+            again = await serving.client.get(url + "cpu")
+            assert again.status == 200
+            again.close()
+            answers[1].close()
+
     async def test_the_end_of_the_server_is_the_end_of_the_streams(self) -> None:
         async with http_serving("sim:///?domains=2") as serving:
             answer = await serving.client.get(f"{serving.url}/v1/stream")

@@ -66,7 +66,8 @@ class HttpSection(Section, frozen=True):
     """Names, without scheme and port, by which clients may call the server beside its addresses, localhost and the
     machine's own name."""
     max_connections: Count = 1000
-    """Connections at a time. Who comes then takes the place of the one that has been idle longest."""
+    """Connections at a time. Who comes then takes the place of the one that has been idle longest; half of them may be
+    streams."""
     request_seconds: Seconds = 10.0
     """How long a request may take to come, and a TLS handshake."""
     idle_seconds: Seconds = 120.0

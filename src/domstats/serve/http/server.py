@@ -34,6 +34,8 @@ from domstats.serve.http.tls import tls_context
 from domstats.serve.http.workers import Renderings, Worker
 from domstats.serve.listeners import listen_tcp
 
+STREAMS_SHARE = 0.5
+"""Of the connections there may be, so many may read streams: these are never idle, so they give way to nobody."""
 STOPPING = 1.0
 """Seconds that a request may still take to come at the end, and as many its answer."""
 _HEARING = 0.01
@@ -148,7 +150,8 @@ class HttpServer:
     def _routes(self, latest: Latest) -> dict[str, Handler]:
         """What answers each path."""
         stream, metrics, documents = self._workers = [Worker("stream"), Worker("metrics"), Worker("stats")]
-        streams = self._streams = Streams(latest, stream, self.work, self.tally)
+        readers_max = max(1, int(self._options.max_connections * STREAMS_SHARE))
+        streams = self._streams = Streams(latest, stream, self.work, self.tally, readers_max)
         of_metrics, of_stats = self._renderings = [Renderings(metrics), Renderings(documents)]
         scraped = Metrics(self._collector, latest, of_metrics, self._max_age, self._metrics, self._service)
         stats = Stats(self._collector, latest, of_stats, self._max_age)

@@ -28,6 +28,7 @@ CHANNELS_MAX, COLUMNS_MAX = 16, 64
 """How many streams with different columns there may be, and how many columns one may have."""
 LINGERING = 60.0
 """Seconds that a channel goes on without readers, for those who come again."""
+_LATER = {"Retry-After": "5"}
 _NUMBER_MAX = 18
 """Digits of an event's id that is believed."""
 
@@ -37,8 +38,12 @@ _Columns = tuple[str, ...]
 class Streams:
     """The channels there are, and their readers."""
 
-    def __init__(self, latest: Latest, worker: Worker, work: Tasks, tally: Tally) -> None:
-        """`work`: what the channels do beside the answers is part of it, so that a defect there is told of."""
+    def __init__(self, latest: Latest, worker: Worker, work: Tasks, tally: Tally, readers_max: int) -> None:
+        """`work`: what the channels do beside the answers is part of it, so that a defect there is told of.
+
+        `readers_max`: how many there may be at a time. They stay as long as they like, and others want answers, too.
+        """
+        self._readers_max = readers_max
         self._latest, self._worker, self._work, self._tally = latest, worker, work, tally
         self._channels: dict[_Columns, Channel] = {}
         self._following: dict[_Columns, asyncio.Task[None]] = {}
@@ -59,11 +64,13 @@ class Streams:
         """The events, until the reader goes. Raises UsageError."""
         query = Query(request, ("columns", "rate"))
         rate = query.seconds("rate", RATE_LEAST) or RATE
-        columns = tuple(dict.fromkeys(query.words("columns")))
+        columns = tuple(sorted(set(query.words("columns"))))  # in any order they are one channel's
         if len(columns) > COLUMNS_MAX:
             raise UsageError(f"a stream has at most {COLUMNS_MAX} columns")
         if columns not in self._channels and len(self._channels) >= CHANNELS_MAX and not self._make_room():
-            return refusal(503, f"there are {CHANNELS_MAX} streams with other columns already")
+            return refusal(503, f"there are {CHANNELS_MAX} streams with other columns already", _LATER)
+        if self.readers >= self._readers_max:
+            return refusal(503, f"{self.readers} clients read streams already", _LATER)
         last = _last_event(request)
         reader = ColumnReader(columns) if columns else KeyReader()
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
