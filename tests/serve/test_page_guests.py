@@ -140,8 +140,11 @@ async def test_an_hour_of_what_is_streamed_is_kept(browser: Browser) -> None:
         const replies = [{ gone: 1, rx: 2 }, { rx: 3 }];
         const real = window.fetch;
         window.fetch = async () => {
-            const said = Object.entries(replies.shift()).map(([field, value]) => [field, { times: [5], values: [value] }]);
-            return { ok: true, json: async () => ({ fields: Object.fromEntries(said) }) };
+            const fields = {};
+            for (const [field, value] of Object.entries(replies.shift())) {
+                fields[field] = { times: [5], values: [value] };
+            }
+            return { ok: true, json: async () => ({ fields }) };
         };
         await history.load(900);
         found.push([...history.series.keys()]);
