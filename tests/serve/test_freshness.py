@@ -258,6 +258,12 @@ def definitions(server: FaultServer) -> int:
     return sum(each.args[1] == 8 for each in server.calls(P.DOMAIN_GET_XML_DESC))
 
 
+def disks(daemon: Daemon) -> list[bytes]:
+    """Questions about a disk of some guests."""
+    domains = daemon._collector.latest.domains[:8]
+    return [encode_args(P.DOMAIN_GET_BLOCK_INFO, domain, "vda", 0) for domain in domains]
+
+
 class TestTheDaemonBehind:
     @in_fast_time
     async def test_an_answer_is_kept_for_a_while(self, tmp_path: Path) -> None:
@@ -315,6 +321,36 @@ class TestTheDaemonBehind:
                 assert now() - began <= PATIENCE + 0.01
             assert len(server.calls(P.DOMAIN_GET_BLOCK_INFO)) == HUNG_MAX
             assert await daemon.ask(P.DOMAIN_GET_XML_DESC, encode_args(P.DOMAIN_GET_XML_DESC, domain, 0))
+
+    @pytest.mark.parametrize("number", [P.DOMAIN_GET_BLOCK_INFO, P.CONNECT_LIST_ALL_STORAGE_POOLS])
+    @in_fast_time
+    async def test_calls_that_hang_leave_room_for_the_others(self, tmp_path: Path, number: Procedure) -> None:
+        """Though they come at once, and whoever asks does not wait until they are late."""
+        async with behind(tmp_path) as (daemon, server, domain):
+            server.faults.append(Fault(number, Hang()))
+            if number is P.DOMAIN_GET_BLOCK_INFO:
+                questions = disks(daemon)
+            else:
+                questions = [encode_args(number, 1, flags) for flags in range(8)]
+            asked = [asyncio.create_task(daemon.ask(number, question)) for question in questions]
+            await asyncio.sleep(PATIENCE / 2)
+            for each in asked:
+                each.cancel()
+            began = now()
+            assert await daemon.ask(P.DOMAIN_GET_XML_DESC, encode_args(P.DOMAIN_GET_XML_DESC, domain, 0))
+            assert len(await daemon.domains(0)) == 20
+            assert now() - began < PATIENCE / 2
+            assert len(server.calls(number)) == HUNG_MAX
+            await asyncio.sleep(10.0)
+            assert len(daemon._asking) == HUNG_MAX
+
+    @in_fast_time
+    async def test_calls_that_come_at_once_wait_for_each_other(self, tmp_path: Path) -> None:
+        async with behind(tmp_path) as (daemon, server, _):
+            server.faults.append(Fault(P.DOMAIN_GET_BLOCK_INFO, Fail(38, 10, "out of luck")))
+            asked = [daemon.ask(P.DOMAIN_GET_BLOCK_INFO, question) for question in disks(daemon)]
+            errors = await asyncio.gather(*asked, return_exceptions=True)
+            assert [str(error) for error in errors] == ["libvirt: out of luck (error 38)"] * 8
 
     @in_fast_time
     async def test_a_daemon_that_hangs_holds_few_calls(self, tmp_path: Path) -> None:

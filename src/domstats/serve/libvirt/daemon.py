@@ -1,7 +1,8 @@
 """The daemon behind: calls that write nothing are passed on to it, bounded in time, and its answers kept for a while.
 
 libvirtd cannot cancel a call, and one about a guest that does not answer keeps one of its 20 workers: so such guests
-are not asked about, nobody is asked twice at a time, and where calls hang only those go on that never wait for a guest.
+are not asked about, nobody is asked twice at a time, and of the calls that may hang few are under way at a time. Where
+these hang, only those go on that never wait for a guest.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ KEPT = 10.0
 KEPT_BYTES, KEPT_MAX = 1 << 26, 1 << 16
 """Bytes and number of the answers that are kept."""
 HUNG_MAX = 2
-"""Calls that may hang before only those go on that never wait for a guest."""
+"""Calls under way that may hang, about a guest or not. A connection has four, so the others never wait for these."""
 ASKING_MAX, ARGUMENTS_MAX = 64, 1 << 16
-"""Calls that may be without an answer at a time, and bytes of the arguments of one: a daemon that hangs as a whole then
-holds no more than 4 MiB of them."""
+"""Calls that may be without an answer at a time, of those that may hang and of the others, and bytes of the arguments
+of one: a daemon that hangs as a whole then holds no more than 8 MiB of them."""
 
 P = Procedure
 NEVER_WAIT = frozenset(
@@ -91,7 +92,10 @@ class Daemon:
         self._asking: dict[_Key, asyncio.Task[Buffer]] = {}
         self._waiting: dict[_Key, str] = {}
         """Calls about a domain that have no answer yet, by its UUID; those that nobody waits for any more included."""
+        self._places = asyncio.Semaphore(HUNG_MAX)
+        """Of calls that may hang."""
         self._hung: set[_Key] = set()
+        """Of these, the calls that are late."""
 
     async def ask(self, number: int, payload: Buffer) -> Buffer:
         """See Behind."""
@@ -103,8 +107,11 @@ class Daemon:
         if kept is not None and _now() - kept.time < KEPT:
             return _given(kept.answer)
         if key not in self._asking:
-            if len(self._asking) >= ASKING_MAX:
+            alike = [each for each in self._asking if (each[0] in NEVER_WAIT) == (number in NEVER_WAIT)]
+            if len(alike) >= ASKING_MAX:
                 return self._instead(kept, f"{ASKING_MAX} other calls have no answer yet")
+            if number not in NEVER_WAIT and len(self._hung) >= HUNG_MAX:
+                return self._instead(kept, f"{HUNG_MAX} other calls hang")
             uuid = self._about(payload)
             if uuid is not None and not self._may_wait(number, uuid):
                 return self._instead(kept, f"domain {uuid} does not answer")
@@ -112,7 +119,6 @@ class Daemon:
         task = self._asking[key]
         done, _ = await asyncio.wait([task], timeout=PATIENCE)
         if not done:
-            self._hung.add(key)
             return self._instead(kept, f"{name_of(number)} took more than {PATIENCE:g} s")
         try:
             return task.result()
@@ -160,7 +166,7 @@ class Daemon:
             return True
         latest = self._collector.latest
         blocked = latest.sampling.status[latest.layout.index[uuid]] == Status.BLOCKED
-        return not blocked and uuid not in self._waiting.values() and len(self._hung) < HUNG_MAX
+        return not blocked and uuid not in self._waiting.values()
 
     def _instead(self, kept: _Kept | None, why: str) -> Buffer:
         """What was said before, however long ago; else an error."""
@@ -169,7 +175,8 @@ class Daemon:
         raise RemoteError(OPERATION_TIMEOUT, FROM_QEMU, f"Timed out during operation: {why}")
 
     def _begin(self, key: _Key, uuid: str | None) -> None:
-        task = self._asking[key] = asyncio.create_task(self._pass_on(*key))
+        passing_on = self._pass_on(key) if key[0] in NEVER_WAIT else self._pass_on_in_turn(key)
+        task = self._asking[key] = asyncio.create_task(passing_on)
         if uuid is not None and key[0] not in NEVER_WAIT:
             self._waiting[key] = uuid
         task.add_done_callback(self._answered(key, uuid))
@@ -178,7 +185,6 @@ class Daemon:
         def note(task: asyncio.Task[Buffer]) -> None:
             del self._asking[key]
             self._waiting.pop(key, None)
-            self._hung.discard(key)
             if task.cancelled():
                 return
             error = task.exception()
@@ -190,9 +196,24 @@ class Daemon:
 
         return note
 
-    async def _pass_on(self, number: int, payload: bytes) -> Buffer:
+    async def _pass_on_in_turn(self, key: _Key) -> Buffer:
+        """Where others are under way that may hang, too, wait for them as long as a client does."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._places.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded(name_of(key[0]), PATIENCE) from None
+        late = asyncio.get_running_loop().call_later(PATIENCE, self._hung.add, key)
+        try:
+            return await self._pass_on(key)
+        finally:
+            late.cancel()
+            self._hung.discard(key)
+            self._places.release()
+
+    async def _pass_on(self, key: _Key) -> Buffer:
         connection = await self._connection()
-        return bytes(await connection.pass_on(number, payload, FOR_EVER))
+        return bytes(await connection.pass_on(*key, FOR_EVER))
 
     async def _connection(self) -> Connection:
         async with self._opening:
