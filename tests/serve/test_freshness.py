@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from weakref import ref
@@ -17,15 +17,17 @@ from domstats.collector.plan import make_plan
 from domstats.collector.reach import Reach
 from domstats.errors import RemoteError
 from domstats.model.domain import Domain
-from domstats.model.flags import NO_FILTERS
-from domstats.model.merge import UNUSED_MAX
+from domstats.model.flags import NO_FILTERS, DomainFilter, StatsGroup
+from domstats.model.merge import UNUSED_MAX, without_old_groups
 from domstats.model.sampling import Status
 from domstats.serve.freshness import PATIENCE, Freshness
+from domstats.serve.http.metrics import served_age
 from domstats.serve.libvirt.daemon import ARGUMENTS_MAX, ASKING_MAX, HUNG_MAX, KEPT, Daemon
 from domstats.serve.libvirt.server import LibvirtServer
 from domstats.serve.sockets import listen
 from domstats.sources.libvirt.source import LibvirtSource
 from domstats.sources.sim.source import SimSource
+from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.procedures import Procedure, decode_values, encode_args
 from domstats.wire.structures import BlockStats, ControlInfo
 from fast_time import clock, in_fast_time
@@ -36,6 +38,10 @@ from serving import Caller
 
 P = Procedure
 DEADLINE = 5.0
+DEFAULTS: Mapping[str, float] = {}
+"""Of the plan."""
+SLOW = {"state": 60.0, "interface": 60.0, "perf": 60.0, "memory": 60.0, "cpu": 5.0, "vm": 600.0}
+"""A plan by which some guests' groups are asked for more often than those that need no guest."""
 
 
 def now() -> float:
@@ -53,14 +59,14 @@ class SetBack:
 
 @asynccontextmanager
 async def collecting(
-    folder: Path, script: str = "", clock: Callable[[], float] = clock
+    folder: Path, script: str = "", clock: Callable[[], float] = clock, plan: Mapping[str, float] = DEFAULTS
 ) -> AsyncIterator[tuple[Collector, FaultServer]]:
     """A collector over a daemon whose guests live by the script; every guest has been asked once."""
     simulated = Scripted(folder, script).source if script else SimSource("sim:///?domains=20", clock)
     async with FaultServer(folder / "sock", source=simulated) as server:
         source = await LibvirtSource.open(server.uri, {}, deadline=DEADLINE, clock=clock)
         reach = Reach(source, width=4, sees_processes=False)
-        collector = Collector(reach, make_plan(0, {}), DEADLINE, NO_FILTERS, lambda _: True)
+        collector = Collector(reach, make_plan(0, plan), DEADLINE, NO_FILTERS, lambda _: True)
         await collector.start()
         try:
             async for _ in collector:
@@ -80,7 +86,7 @@ class TestFreshness:
     async def test_what_is_young_enough_is_served_as_it_is(self, tmp_path: Path) -> None:
         async with collecting(tmp_path) as (collector, server):
             freshness = Freshness(collector)
-            assert freshness.max_age == 2 * collector.guests_period == 30.0
+            assert set(freshness.ages.tolist()) == {2 * collector.guests_period} == {30.0}
             for _ in range(100):
                 await asyncio.sleep(1.0)
                 calls, latest = asked(server), collector.latest
@@ -98,6 +104,25 @@ class TestFreshness:
                 assert clock() - at < PATIENCE
                 assert len(snapshot["test-1"]) > 100
                 assert all(snapshot.time - age >= at - 1.0 for age in snapshot["test-1"].ages.values())
+
+    @in_fast_time
+    async def test_each_group_is_as_old_as_its_period_allows(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path, events("5; hang test-1"), plan=SLOW) as (collector, server):
+            freshness = Freshness(collector)
+            await asyncio.sleep(5.0)
+            for _ in range(130):
+                await asyncio.sleep(1.0)
+                calls, latest = asked(server), collector.latest
+                served = (await freshness.snapshot(), without_old_groups(latest, served_age(collector, None)))
+                assert asked(server) == calls
+                for snapshot in served:
+                    assert all("state.state" in record for record in snapshot)
+                    fresh = [record for record in snapshot if record.status is Status.FRESH]
+                    assert all("cpu.time" in record for record in fresh if record.domain.id is not None)
+            for snapshot in served:
+                assert snapshot["test-1"].status is Status.BLOCKED
+                assert "cpu.time" not in snapshot["test-1"]
+                assert snapshot["test-1"].ages.keys() >= {"state", "vm"}
 
     @in_fast_time
     async def test_a_guest_that_hangs_is_waited_for_briefly_and_once(self, tmp_path: Path) -> None:
@@ -228,6 +253,22 @@ class TestWhatCannotBeLeftOut:
             domain = collector.latest["test-1"].domain
             async with asking(tmp_path, collector, 30.0) as caller:
                 assert await caller.call(P.DOMAIN_BLOCK_STATS, domain, "vda") == BlockStats(-1, -1, -1, -1, -1)
+
+    @in_fast_time
+    async def test_who_is_in_a_state_is_told_though_it_is_old(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path, plan=SLOW) as (collector, server):
+            everybody = [record.domain.uuid for record in collector.latest if record["state.state"] == 1]
+            async with asking(tmp_path, collector, 30.0) as caller:
+                question = (P.CONNECT_GET_ALL_DOMAIN_STATS, [], StatsGroup.BLOCK, DomainFilter.RUNNING)
+                await asyncio.sleep(41.3)
+                calls = asked(server)
+                body = await caller.call(*question)
+                assert asked(server) > calls, "the state is among what is asked for"
+                assert [domain.uuid for domain in ReplyDecoder().decode(body).domains] == everybody
+                await server.stop()
+                await asyncio.sleep(60.0)
+                body = await caller.call(*question)
+                assert [domain.uuid for domain in ReplyDecoder().decode(body).domains] == everybody
 
     @in_fast_time
     async def test_a_daemon_that_is_gone_is_an_error(self, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
     callback=lambda context, option, seconds: None if seconds is None else finite(context, option, seconds),
-    help="Leave out values older than that; by default twice the time between two samples of a guest.",
+    help="Leave out values older than that; by default twice the time between two samples of their group.",
 )
 @click.option(
     "--max-clients",

@@ -93,13 +93,13 @@ class Row:
         """Whether any of these groups (bits) has come."""
         return any(groups & part.groups for part in self.parts)
 
-    def sampled_since(self, groups: int, since: float, offset: float | None = None) -> bool:
-        """Whether all of these groups (bits) have come, each sampled at that time or later.
+    def sampled_since(self, groups: int, since: npt.NDArray[np.float64], offset: float | None = None) -> bool:
+        """Whether all of these groups (bits) have come, each sampled at its time (by the bit's number) or later.
 
         `offset`: of the clock that `since` is of, see Sampling.
         """
         return self.has(groups) and all(
-            _time(part, bit, offset) >= since
+            _time(part, bit, offset) >= since[bit]
             for part in self.parts
             for bit in range(len(GROUP_NAMES))
             if (groups & part.groups) >> bit & 1

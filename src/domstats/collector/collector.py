@@ -18,6 +18,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from domstats.collector.backoff import BackOff
 from domstats.collector.board import Board, Picture
 from domstats.collector.cost import Cost
@@ -30,6 +33,7 @@ from domstats.collector.tasks import Tasks
 from domstats.errors import DomstatsError, UsageError
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter
+from domstats.model.sampling import COLUMN_NAMES
 from domstats.model.snapshot import Snapshot
 from domstats.sources import DomainEvent, OnDomainEvent, Source
 
@@ -60,7 +64,9 @@ class Collector:
         """All that is known, as of the last period; every domain has a record. Reading it waits for nothing."""
         self.trouble: DomstatsError | None = None
         """Why the host could not be asked the last time, if it could not."""
-        self._reach, self._deadline = reach, deadline
+        self.deadline = deadline
+        """Seconds beyond its period after which a group is so late that its record is stale."""
+        self._reach = reach
         self._board = Board(wanted)
         self._roll = RollCall(reach, self._board, plan.free.groups, flags & ~DomainFilter.ENFORCE)
         self._guests = [GuestCall(reach, self._board, pace.groups, flags) for pace in plan.guests]
@@ -108,6 +114,12 @@ class Collector:
         return max(self._periods.values(), default=self.plan.free.period)
 
     @property
+    def periods(self) -> npt.NDArray[np.float64]:
+        """Seconds between two samples, of each of COLUMN_NAMES."""
+        groups = by_group(self.plan.free.period, self._periods)
+        return np.concatenate((groups, np.maximum(groups, self.plan.kernel)))
+
+    @property
     def cost(self) -> Cost:
         """What collecting has cost so far."""
         return self._reach.cost
@@ -152,12 +164,12 @@ class Collector:
         """
         return await (await self._reach.main()).another(deadline)
 
-    async def refresh(self, seconds: float, since: float | None = None) -> None:
+    async def refresh(self, seconds: float, since: float | npt.NDArray[np.float64] | None = None) -> None:
         """Have the host asked now, and wait for it no longer than so many seconds; `latest` then shows what has come.
 
         Who is there and what needs no guest is asked for; with `since`, also guests whose last sample is from before
-        that time, in seconds since the epoch. These are asked no more often than the plan's share allows. What
-        has not come in time is waited for by nobody, and is in a later snapshot.
+        that time (or those of each of COLUMN_NAMES), in seconds since the epoch. These are asked no more often than the
+        plan's share allows. What has not come in time is waited for by nobody, and is in a later snapshot.
         """
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = self._tasks.begin(self._ask_now(seconds, since))
@@ -172,7 +184,7 @@ class Collector:
             raise UsageError("a plan with other groups together, or with some more often, takes another collector")
         paces = {pace.groups: pace for pace in plan.guests}
         self.plan = replace(plan, guests=tuple(paces[pace.groups] for pace in self.plan.guests))
-        self._deadline = deadline
+        self.deadline = deadline
 
     async def ask(self, groups: int, flags: DomainFilter) -> Snapshot:
         """Ask once for what the plan does not have: these groups (bits) of all domains, in the way of these flags.
@@ -183,14 +195,16 @@ class Collector:
         question = self._questions.setdefault((groups, flags), Question(self._reach, groups, flags))
         return await question.ask([], SWEEP_MAX, keep=False)
 
-    async def _ask_now(self, seconds: float, since: float | None) -> None:
-        calls = self._guests if since is not None else []
-        guests = [self._try(partial(self._ask_old, call, since or 0.0)) for call in calls]
+    async def _ask_now(self, seconds: float, since: float | npt.NDArray[np.float64] | None) -> None:
+        guests = []
+        if since is not None:
+            times = np.broadcast_to(since, len(COLUMN_NAMES))
+            guests = [self._try(partial(self._ask_old, call, times)) for call in self._guests]
         await asyncio.gather(self._look_anew(seconds), *guests)
         await self._lay_over(seconds)
         self._publish()  # once, for all who wait
 
-    async def _ask_old(self, call: GuestCall, since: float) -> None:
+    async def _ask_old(self, call: GuestCall, since: npt.NDArray[np.float64]) -> None:
         now = asyncio.get_running_loop().time
         await asyncio.sleep(self._again.get(call.mask, 0.0) - now())
         self._again[call.mask] = now() + call.cost / self.plan.share
@@ -207,7 +221,7 @@ class Collector:
     async def start(self) -> None:
         """Learn who is there, and go on from then on. Raises what the roll call raises."""
         await self._look()
-        await self._lay_over(self._deadline)
+        await self._lay_over(self.deadline)
         self._publish()
         for work in (self._stay_connected, self._tick, self._look_on_events, self._describer.run):
             self._tasks.begin(work())
@@ -263,7 +277,7 @@ class Collector:
             if not self._reach.lost:
                 looked = now() if due else looked
                 look = self._look_within if due else self._finish_looking
-                await look(min(period / 2, self._deadline))
+                await look(min(period / 2, self.deadline))
             if now() - laid_over >= self.plan.kernel - period / 2:
                 laid_over = now()
                 await self._lay_over(period / 2)
@@ -284,10 +298,10 @@ class Collector:
         while True:
             await self._changed.wait()
             if self._is_looking:
-                await self._look_within(self._deadline)
+                await self._look_within(self.deadline)
             self._changed.clear()
             if not self._reach.lost:
-                await self._look_within(self._deadline)
+                await self._look_within(self.deadline)
             await asyncio.sleep(LOOK_PAUSE)
 
     @property
@@ -317,7 +331,7 @@ class Collector:
         That they take long, as hundreds do, holds up no further look.
         """
         events = self._events
-        await self._roll.ask([], self._deadline)
+        await self._roll.ask([], self.deadline)
         self._looked = events
         self.trouble = None
         self._describer.want_missing()
@@ -376,7 +390,7 @@ class Collector:
             listener(event)
 
     def _publish(self) -> None:
-        seconds = by_group(self.plan.free.period, self._periods) + self._deadline
+        seconds = by_group(self.plan.free.period, self._periods) + self.deadline
         cpus, time, offset = self._roll.host_cpus, self._reach.clock(), self._reach.offset()
         self.latest = self._board.snapshot(time, self.plan.asked, seconds * self._reach.speed, cpus, offset)
         self._picture = self._board.previous()

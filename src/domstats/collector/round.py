@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import numpy as np
+import numpy.typing as npt
 
 from domstats.catalog.groups import GROUP_NAMES, GROUPS
 from domstats.collector.board import FREE, MONITOR, Board
@@ -171,8 +172,11 @@ class GuestCall:
         finally:
             self._asked_newcomers.difference_update(domain.uuid for domain in chosen)
 
-    async def ask_old(self, since: float) -> None:
-        """Ask those guests whose last sample is from before `since` (of the source's clock), but for stuck ones."""
+    async def ask_old(self, since: npt.NDArray[np.float64]) -> None:
+        """Ask those guests, but for stuck ones, of which a group's last sample is from before its time.
+
+        `since`: of the source's clock, by the index into GROUP_NAMES.
+        """
         breaker, offset = self._reach.breaker, self._reach.offset()
         chosen = [
             row.domain

@@ -20,7 +20,7 @@ from domstats.model.columns import Values
 from domstats.model.domain import Domain
 from domstats.model.layout import Layout, Positions, RecordLayout, Shape
 from domstats.model.overlay import Chosen, lay_over
-from domstats.model.sampling import COLUMN_NAMES
+from domstats.model.sampling import COLUMN_NAMES, Seconds
 from domstats.model.snapshot import Snapshot
 
 ALL_GROUPS = (1 << len(COLUMN_NAMES)) - 1
@@ -211,7 +211,7 @@ def _places(rows: Sequence[Sequence[Part]], snapshots: Sequence[Snapshot]) -> Po
     return np.array([starts[id(part.snapshot)][part.position] for row in rows for part in row], np.int64)
 
 
-def without_old_groups(snapshot: Snapshot, seconds: float, merger: Merger | None = None) -> Snapshot:
+def without_old_groups(snapshot: Snapshot, seconds: Seconds, merger: Merger | None = None) -> Snapshot:
     """The snapshot without the values of groups that were older than so many seconds at its time, or of a later time.
 
     `merger`: one that did this before, for snapshots of the same host.

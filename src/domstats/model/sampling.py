@@ -24,6 +24,10 @@ AHEAD = 1.0
 """Seconds, beside its uncertainty, by which a sample may seem to be of a later time than it is."""
 
 
+Seconds = float | tuple[float, ...]
+"""Of all columns, or of each."""
+
+
 class Status(IntEnum):
     """How a domain's record stands."""
 
@@ -80,12 +84,12 @@ class Sampling:
         """Seconds by which the clock has been set since, if it is now ahead by `offset`: what `times` lack then."""
         return 0.0 if offset is None or self.offset is None else offset - self.offset
 
-    def old(self, time: float, seconds: float | npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    def old(self, time: float, seconds: Seconds | npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which groups were sampled over so many seconds (of each column) before `time`, at no known time, or `ahead`.
 
         A row for each record. Seconds since the epoch.
         """
-        return ~(time - self.times <= seconds) | self.ahead(time)
+        return ~(time - self.times <= np.asarray(seconds)) | self.ahead(time)
 
     def ahead(self, time: float) -> npt.NDArray[np.bool_]:
         """Which times, a row for each record, are later than `time` by more than their uncertainty and AHEAD.

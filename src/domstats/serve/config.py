@@ -88,7 +88,7 @@ class LibvirtSection(Section, frozen=True):
     group: str | None = None
     """The socket's group."""
     max_age: Annotated[float, Meta(ge=0.1, le=YEAR)] | None = None
-    """Leave out values older than so many seconds; by default twice the time between two samples of a guest."""
+    """Leave out values older than so many seconds; by default twice the time between two samples of their group."""
     max_clients: Count = 1000
     """Turn away whoever comes when there are so many clients."""
 
@@ -119,7 +119,7 @@ class MetricsSection(Section, frozen=True):
     unknown: bool = False
     """Also numbers of a newer libvirt whose meaning is not known."""
     max_age: Annotated[float, Meta(ge=0, le=YEAR)] | None = None
-    """Leave out values older than so many seconds; by default twice the time between two samples of a guest."""
+    """Leave out values older than so many seconds; by default twice the time between two samples of their group."""
     max_series: Annotated[int, Meta(ge=0)] | None = None
     """The most series of values; what is beyond is counted in domstats_series_dropped."""
 

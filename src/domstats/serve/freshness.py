@@ -14,22 +14,37 @@ import numpy.typing as npt
 from domstats.catalog.groups import GROUP_NAMES
 from domstats.collector.collector import Collector
 from domstats.model.merge import ALL_GROUPS, Merger, of_groups
-from domstats.model.sampling import OVERLAID, Status
+from domstats.model.sampling import COLUMN_NAMES, OVERLAID, Status
 from domstats.model.snapshot import Snapshot
 
 PATIENCE = 2.0
 """Seconds that a request may wait for newer values; it then gets what there is."""
 AGES = 2.0
-"""How many periods of the groups that need the guests a value is served for."""
+"""How many periods of its group a value is served for."""
 _TRIES = 2
 """What is under way may have begun for somebody to whom older values are new enough."""
+
+Ages = npt.NDArray[np.float64]
+"""Seconds of each of COLUMN_NAMES."""
+
+
+def usual_ages(collector: Collector) -> Ages:
+    """How long values are served for where nobody says it: twice their group's period.
+
+    Those of groups that need no guest at least as long as what comes most often from guests, so that they stay when a
+    host is slow, or gone for a moment; and no value of a guest that is fresh is too old.
+    """
+    plan, periods = collector.plan, collector.periods
+    least = min((pace.period for pace in plan.guests), default=plan.free.period)
+    ages: Ages = np.maximum(AGES * np.maximum(periods, least), periods + collector.deadline)
+    return ages
 
 
 class Freshness:
     """The snapshots of a collector, as they are served."""
 
     def __init__(self, collector: Collector, max_age: float | None = None) -> None:
-        """`max_age`: seconds that a value is served for; by default twice the period of the slowest groups."""
+        """`max_age`: seconds that a value is served for; by default its group's `usual_ages`."""
         self._collector, self._max_age = collector, max_age
         self._swept = False
         self._merger = Merger()
@@ -37,9 +52,11 @@ class Freshness:
         """A snapshot, which of its groups were too old (as bytes), and what is left of it."""
 
     @property
-    def max_age(self) -> float:
-        """Seconds that a value is served for; they count until the request comes."""
-        return AGES * self._collector.guests_period if self._max_age is None else self._max_age
+    def ages(self) -> Ages:
+        """How long values are served for; it counts until the request comes."""
+        if self._max_age is None:
+            return usual_ages(self._collector)
+        return np.full(len(COLUMN_NAMES), self._max_age)
 
     async def snapshot(self, groups: int = ALL_GROUPS) -> Snapshot:
         """What is known now, without the values that were too old when this was called.
@@ -48,7 +65,7 @@ class Freshness:
         them, and waited for no longer than PATIENCE.
         """
         collector = self._collector
-        since = collector.clock() - self.max_age * collector.speed
+        since = collector.clock() - self.ages * collector.speed
         if not self._swept:
             await self._until_swept()
         now = asyncio.get_running_loop().time
@@ -81,19 +98,19 @@ class Freshness:
                         break
         self._swept = self._collector.swept
 
-    def _old(self, snapshot: Snapshot, since: float) -> npt.NDArray[np.bool_]:
-        """Which groups of which records are from before that time, or from before the clock was set back."""
+    def _old(self, snapshot: Snapshot, since: Ages) -> npt.NDArray[np.bool_]:
+        """Which groups of which records are from before their times, or from before the clock was set back."""
         return (snapshot.sampling.times < since) | snapshot.sampling.ahead(self._collector.clock())
 
-    def _is_old(self, snapshot: Snapshot, groups: int, since: float) -> bool:
-        """Whether a record has one of these groups from before that time, and would have it anew if it were asked."""
+    def _is_old(self, snapshot: Snapshot, groups: int, since: Ages) -> bool:
+        """Whether a record has one of these groups from before its time, and would have it anew if it were asked."""
         asked = [bit for bit in range(len(GROUP_NAMES)) if groups >> bit & 1]
         columns = asked + [bit + OVERLAID for bit in asked]
         status = snapshot.sampling.status
         askable = (status == Status.FRESH) | (status == Status.STALE)
         return bool(self._old(snapshot, since)[askable][:, columns].any())
 
-    def _without_old(self, snapshot: Snapshot, since: float) -> Snapshot:
+    def _without_old(self, snapshot: Snapshot, since: Ages) -> Snapshot:
         old = self._old(snapshot, since)
         if not old.any():
             self._last = None

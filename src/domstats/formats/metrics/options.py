@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from domstats.catalog.enums import DOMAIN_STATES
 from domstats.errors import UsageError
+from domstats.model.sampling import Seconds
 
 OWN_LABELS = ("domain", "uuid", "id", "title")
 """Labels of domstats_domain_info that are always there, or may be."""
@@ -86,9 +87,9 @@ class MetricsOptions:
     """Also numbers the catalogue does not know, as domstats_unknown with their key."""
     labels: tuple[MetadataLabel, ...] = ()
     """More labels of domstats_domain_info."""
-    max_age: float | None = None
-    """Values of groups that are older, in seconds, or from before the clock was set back are left out: repeated, a
-    counter would seem to stand still."""
+    max_age: Seconds | None = None
+    """Values of groups that are older, or from before the clock was set back, are left out: repeated, a counter would
+    seem to stand still."""
     max_series: int | None = None
     """The most series there may be of values. Whole families are dropped for it, those listed last first."""
 
@@ -100,8 +101,9 @@ class MetricsOptions:
         for state in self.states:
             if state not in DOMAIN_STATES:
                 raise UsageError(f"no state {state!r}; known are {', '.join(DOMAIN_STATES)}")
-        if self.max_age is not None and not self.max_age >= 0:
-            raise UsageError(f"an age is a number of seconds from 0 on, not {self.max_age!r}")
+        for age in self.max_age if isinstance(self.max_age, tuple) else (self.max_age,):
+            if age is not None and not age >= 0:
+                raise UsageError(f"an age is a number of seconds from 0 on, not {age!r}")
         if self.max_series is not None and self.max_series < 0:
             raise UsageError(f"a number of series is 0 or more, not {self.max_series!r}")
 

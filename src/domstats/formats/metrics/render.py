@@ -19,7 +19,7 @@ from domstats.formats.options import Options
 from domstats.model.columns import Values
 from domstats.model.layout import Layout
 from domstats.model.params import ParamType
-from domstats.model.sampling import COLUMN_NAMES, Status
+from domstats.model.sampling import COLUMN_NAMES, Seconds, Status
 from domstats.model.snapshot import Snapshot
 
 _MICROSECONDS = 1e6
@@ -113,7 +113,7 @@ def _write_words(text: bytearray, places: Places, snapshot: Snapshot) -> None:
         text[end - len(written) : end] = written
 
 
-def _leave_out_old(text: bytearray, page: Page, snapshot: Snapshot, seconds: float) -> None:
+def _leave_out_old(text: bytearray, page: Page, snapshot: Snapshot, seconds: Seconds) -> None:
     """The lines of groups that are older than so many seconds, or of no known age, go."""
     old = snapshot.sampling.old(snapshot.time, seconds)
     if not old.any():

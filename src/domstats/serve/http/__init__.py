@@ -26,6 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from domstats.errors import MissingExtra
+from domstats.model.sampling import Seconds
 
 if TYPE_CHECKING:
     import socket
@@ -51,7 +52,7 @@ class Surroundings(TypedDict, total=False):
 
 
 def http_server(
-    collector: Collector, options: HttpOptions, max_age: float | None = None, **more: Unpack[Surroundings]
+    collector: Collector, options: HttpOptions, max_age: Seconds | None = None, **more: Unpack[Surroundings]
 ) -> HttpServer:
     """A server of what that collector knows; everything as of server.HttpServer. Raises MissingExtra."""
     try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import ModuleType
 
+import numpy as np
 from aiohttp import web
 
 from domstats.catalog.fields import FIELDS
@@ -18,7 +19,8 @@ from domstats.formats.metrics.options import NO_METRICS_OPTIONS, PRESETS, Metric
 from domstats.formats.metrics.service import Service
 from domstats.formats.options import Options
 from domstats.model.globs import Globs
-from domstats.serve.freshness import AGES
+from domstats.model.sampling import COLUMN_NAMES, Seconds
+from domstats.serve.freshness import usual_ages
 from domstats.serve.http.latest import Latest, Numbered
 from domstats.serve.http.negotiation import best_type, takes_gzip
 from domstats.serve.http.query import Query, checked
@@ -53,7 +55,7 @@ class Metrics:
         collector: Collector,
         latest: Latest,
         renderings: Renderings,
-        max_age: float | None,
+        max_age: Seconds | None,
         defaults: MetricsOptions,
         service: Callable[[], Service] | None,
     ) -> None:
@@ -124,9 +126,10 @@ def metrics_options(query: Query, defaults: MetricsOptions = NO_METRICS_OPTIONS)
     )
 
 
-def served_age(collector: Collector, max_age: float | None) -> float:
+def served_age(collector: Collector, max_age: Seconds | None) -> Seconds:
     """Seconds on the host's clock after which a value is too old; `max_age`: as of server.HttpServer."""
-    return (AGES * collector.guests_period if max_age is None else max_age) * collector.speed
+    ages = usual_ages(collector) if max_age is None else np.broadcast_to(max_age, len(COLUMN_NAMES))
+    return tuple((ages * collector.speed).tolist())
 
 
 def cost_now(collector: Collector) -> Cost:

@@ -15,6 +15,7 @@ from domstats.collector.tasks import Tasks
 from domstats.errors import UsageError
 from domstats.formats.metrics.options import NO_METRICS_OPTIONS, MetricsOptions
 from domstats.formats.metrics.service import Service
+from domstats.model.sampling import Seconds
 from domstats.serve.accepting import Accepting
 from domstats.serve.descriptors import make_room
 from domstats.serve.history.history import History
@@ -53,7 +54,7 @@ class HttpServer:
         self,
         collector: Collector,
         options: HttpOptions,
-        max_age: float | None = None,
+        max_age: Seconds | None = None,
         *,
         metrics: MetricsOptions = NO_METRICS_OPTIONS,
         history: History | None = None,
@@ -62,7 +63,7 @@ class HttpServer:
         service: Callable[[], Service] | None = None,
     ) -> None:
         """`max_age`: seconds that a value is served for, where the form it is served in has no place for its age; by
-        default twice the period of the slowest groups. `metrics`: what /metrics shows when a request does not say.
+        default twice the period of its group. `metrics`: what /metrics shows when a request does not say.
         `history`: one that follows the collector, for /v1/history; without one there is no such path. `sockets`: where
         to listen, instead of at the options' addresses; they are closed at the end. `tally`: counts what is answered.
         `service`: what /metrics says of the process. Raises UsageError.

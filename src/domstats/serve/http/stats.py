@@ -23,6 +23,7 @@ from domstats.formats.options import NO_OPTIONS, Options
 from domstats.formats.registry import FORMATS
 from domstats.formats.table.reading import by_key
 from domstats.model.merge import without_old_groups
+from domstats.model.sampling import Seconds
 from domstats.model.selecting import Selector, Wanted
 from domstats.model.snapshot import Snapshot
 from domstats.serve.http.guard import refusal
@@ -76,14 +77,14 @@ class _Asked:
     states: tuple[str, ...] = ()
     only: str = ""
     """UUID of the only one."""
-    max_age: float | None = None
+    max_age: Seconds | None = None
     """Seconds that a value may be old."""
 
 
 class Stats:
     """Answers with statistics."""
 
-    def __init__(self, collector: Collector, latest: Latest, renderings: Renderings, max_age: float | None) -> None:
+    def __init__(self, collector: Collector, latest: Latest, renderings: Renderings, max_age: Seconds | None) -> None:
         """`max_age`: as of server.HttpServer."""
         self._collector, self._latest, self._renderings = collector, latest, renderings
         self._max_age = max_age

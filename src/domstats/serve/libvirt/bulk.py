@@ -32,6 +32,7 @@ from domstats.wire.packet import PAYLOAD_MAX
 _log = logging.getLogger(__name__)
 
 _KNOWN = (1 << len(GROUPS)) - 1
+_BLOCK = GROUP_NAMES.index("block")
 _OTHER_BIT = 1 << GROUP_NAMES.index(OTHER)
 """Of the group of keys that a newer libvirt has brought."""
 _FLAGS = sum(DomainFilter)
@@ -94,14 +95,14 @@ class Bulk:
         """The body of the reply (virConnectGetAllDomainStats, virDomainListGetStats). Raises RemoteError."""
         check_flags(flags, _FLAGS, _FUNCTION)
         groups = _groups(stats)
-        snapshot = await self._freshness.snapshot(groups)
+        snapshot = await self._freshness.snapshot(groups | (StatsGroup.STATE if flags & STATE_FLAGS else 0))
         roll = self._rolls.of(snapshot)
         positions = await self._positions(snapshot, roll, domains, flags)
         if flags & DomainFilter.ENFORCE:
             await self._supported.check(snapshot, roll.positions if positions is None else positions, stats)
         backing = None
         if flags & DomainFilter.BACKING and groups & StatsGroup.BLOCK:
-            backing = await self._backing.snapshot(self._freshness.max_age)
+            backing = await self._backing.snapshot(float(self._freshness.ages[_BLOCK]))
         return self._encoded(snapshot, roll, _Choice(positions, groups, backing))
 
     async def aclose(self) -> None:
@@ -119,11 +120,21 @@ class Bulk:
         elif not flags & (STATE_FLAGS | NOT_KNOWN_HERE):
             return None
         if flags & STATE_FLAGS:
-            asked = [position for position in asked if passes(Record(snapshot, position), flags)]
+            asked = await self._in_state(snapshot, asked, flags)
         if flags & NOT_KNOWN_HERE and flags & NOT_KNOWN_HERE != NOT_KNOWN_HERE:
             chosen = {domain.uuid for domain in await self._behind.domains(flags & NOT_KNOWN_HERE)}
             asked = [position for position in asked if snapshot.layout.records[position].domain.uuid in chosen]
         return tuple(asked)
+
+    async def _in_state(self, snapshot: Snapshot, asked: Sequence[int], flags: int) -> list[int]:
+        """Those of the positions whose records pass, by the state last known: a guest does not go when that is old."""
+        known = await self._freshness.identities()
+        passing = []
+        for position in asked:
+            there = known.layout.index.get(snapshot.layout.records[position].domain.uuid)
+            if there is not None and passes(Record(known, there), flags):
+                passing.append(position)
+        return passing
 
     def _encoded(self, snapshot: Snapshot, roll: Roll, choice: _Choice) -> bytes:
         if self._snapshot is not snapshot:
