@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domstats.collecting import chooser
-from domstats.collector.collector import Collector
+from domstats.collector.collector import LOOK_PAUSE, Collector
 from domstats.collector.plan import make_plan
 from domstats.collector.reach import Reach
 from domstats.errors import ProtocolError, RemoteError
@@ -173,9 +173,9 @@ async def test_guests_that_come_and_take_long_hold_up_no_look() -> None:
 
 async def look(collector: Collector) -> bool:
     """Whether a look shows who is there, though somebody has not answered yet."""
-    await collector.refresh(0.1)
+    await collector.refresh(2 * LOOK_PAUSE)
     before = sampled(collector)
-    await collector.refresh(0.1)
+    await collector.refresh(2 * LOOK_PAUSE)
     return sampled(collector) > before
 
 

@@ -8,11 +8,12 @@ import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from weakref import ref
 
 import pytest
 
-from domstats.collector.collector import Collector
+from domstats.collector.collector import LOOK_PAUSE, Collector
 from domstats.collector.plan import make_plan
 from domstats.collector.reach import Reach
 from domstats.errors import RemoteError
@@ -20,11 +21,13 @@ from domstats.model.domain import Domain
 from domstats.model.flags import NO_FILTERS, DomainFilter, StatsGroup
 from domstats.model.merge import UNUSED_MAX, without_old_groups
 from domstats.model.sampling import Status
+from domstats.model.snapshot import Snapshot
 from domstats.serve.freshness import PATIENCE, Freshness
 from domstats.serve.http.metrics import served_age
 from domstats.serve.libvirt.daemon import ARGUMENTS_MAX, ASKING_MAX, HUNG_MAX, KEPT, Daemon
 from domstats.serve.libvirt.server import LibvirtServer
 from domstats.serve.sockets import listen
+from domstats.sources import DomainEvent
 from domstats.sources.libvirt.source import LibvirtSource
 from domstats.sources.sim.source import SimSource
 from domstats.wire.bulk.decoder import ReplyDecoder
@@ -75,6 +78,11 @@ async def collecting(
             yield collector, server
         finally:
             await collector.aclose()
+
+
+def change(domain: Domain) -> DomainEvent:
+    """What a host tells of when a domain stops."""
+    return DomainEvent(domain, lifecycle=True, described=False, what=5, detail=0)
 
 
 def asked(server: FaultServer) -> int:
@@ -174,6 +182,60 @@ class TestFreshness:
             assert (await freshness.identities())["new-1"].status is Status.GONE
 
     @in_fast_time
+    async def test_an_event_in_the_middle_of_a_look_is_to_be_seen(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path) as (collector, _):
+            freshness, ask = Freshness(collector), collector._roll.ask
+
+            async def late(*args: Any) -> None:
+                await ask(*args)
+                await asyncio.sleep(0.3)
+
+            collector._roll.ask = late  # type: ignore[method-assign]
+            for _ in range(5):
+                await asyncio.sleep(1.3)
+                looking = asyncio.create_task(freshness.looked_again())
+                await asyncio.sleep(0.1)
+                collector._happened(change(collector.latest.domains[0]))
+                await freshness.identities()
+                assert not collector.outdated
+                await looking
+
+    @in_fast_time
+    async def test_who_is_looked_for_in_vain_is_looked_for_seldom(self, tmp_path: Path) -> None:
+        async with collecting(tmp_path) as (collector, server):
+            freshness, began, looks, snapshots = Freshness(collector), now(), asked(server), set[Snapshot]()
+
+            async def look() -> None:
+                while now() < began + 10.0:
+                    snapshots.add(await freshness.looked_again())
+                    await asyncio.sleep(0.03)
+
+            await asyncio.gather(*(look() for _ in range(3)))
+            most = 10.0 / LOOK_PAUSE + 1
+            assert most / 2 < len(snapshots) <= most
+            assert asked(server) - looks <= most + 20  # and one for each guest
+
+    @in_fast_time
+    async def test_a_look_waits_for_no_guest(self, tmp_path: Path) -> None:
+        """And nobody for guests that may only be asked again when nobody would wait for them any more."""
+        async with collecting(tmp_path) as (collector, _):
+            freshness = Freshness(collector, max_age=1.0)
+            await asyncio.sleep(1.3)
+            collector._again = {call.mask: now() + 1.5 for call in collector._guests}
+            waiting = asyncio.create_task(freshness.snapshot())
+            await asyncio.sleep(0)
+            began = now()
+            await freshness.looked_again()
+            assert now() - began <= 2 * LOOK_PAUSE
+            assert not waiting.done()
+            await waiting
+            collector._again = {call.mask: now() + 2 * PATIENCE for call in collector._guests}
+            await asyncio.sleep(1.3)
+            began = now()
+            await freshness.snapshot()
+            assert now() - began <= 2 * LOOK_PAUSE
+
+    @in_fast_time
     async def test_after_the_clock_was_set_back_nothing_of_before_is_served(self, tmp_path: Path) -> None:
         time = SetBack()
         async with collecting(tmp_path, clock=time) as (collector, server):
@@ -193,10 +255,14 @@ class TestFreshness:
             freshness = Freshness(collector, max_age=10.0)
             await server.stop()
             await asyncio.sleep(60.0)
-            began = now()
+            collector._happened(change(collector.latest.domains[0]))  # one that cannot be looked at
+            collector._again = {call.mask: now() + 1.0 for call in collector._guests}
+            began, latest = now(), collector.latest
             snapshot = await freshness.snapshot()
-            assert now() - began <= 2 * PATIENCE
             assert [len(record) for record in snapshot] == [0] * 20
+            for look in (freshness.identities, freshness.looked_again):
+                assert await look() is latest
+            assert now() == began
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from domstats.collector.backoff import BackOff
 from domstats.collector.board import Board, Picture
 from domstats.collector.cost import Cost
 from domstats.collector.describer import Describer
+from domstats.collector.looks import Looks
 from domstats.collector.plan import Plan, by_group
 from domstats.collector.reach import OPENING, Reach
 from domstats.collector.round import GuestCall, Question, RollCall
@@ -42,7 +43,7 @@ SWEEP_MAX = 300.0
 SLACK = 1.25
 """A sweep is spread over its period but for so many times what it takes, so that the next can begin on time."""
 LOOK_PAUSE = 0.25
-"""Least seconds between two roll calls, however many events come."""
+"""Least seconds between two roll calls, however many events come, and however many want to know."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,15 +84,14 @@ class Collector:
         self._published = asyncio.Event()
         """Set, and replaced by another, with each snapshot."""
         self._listeners: list[OnDomainEvent] = []
-        self._events = self._looked = self._shown = 0
-        """How many lifecycle events have come, how many of them came before the last roll call began, and how many
-        before the one that `latest` shows."""
-        self._refreshing: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
-        """The last look; there is one at a time, and nothing is published in the middle of one that is quick."""
-        self._coming: set[asyncio.Task[None]] = set()
-        """Questions to those who have come."""
+        self.events = self.shown = 0
+        """How many lifecycle events the host has told of, and how many of them `latest` shows."""
+        self._looked = 0
+        """How many of them came before the last roll call began."""
+        self._refreshing: dict[bool, asyncio.Task[None]] = {}
+        """What `refresh` has begun last, by whether guests are asked: that may take longer."""
         self._tasks = Tasks(lambda: self._published.set())
+        self._looks = Looks(self._tasks, partial(self._try, self._look))
         self._closed = False
 
     @property
@@ -146,7 +146,12 @@ class Collector:
     @property
     def outdated(self) -> bool:
         """Whether the host has told of something that `latest` does not show yet."""
-        return self._shown < self._events
+        return self.shown < self.events
+
+    @property
+    def lost(self) -> bool:
+        """Whether the host cannot be asked now, since the connection to it is gone."""
+        return self._reach.lost
 
     def listen(self, on_event: OnDomainEvent) -> None:
         """Have `on_event` called with each domain event the host tells of from now on, before `latest` shows it."""
@@ -169,11 +174,15 @@ class Collector:
 
         Who is there and what needs no guest is asked for; with `since`, also guests whose last sample is from before
         that time (or those of each of COLUMN_NAMES), in seconds since the epoch. These are asked no more often than the
-        plan's share allows. What has not come in time is waited for by nobody, and is in a later snapshot.
+        plan's share allows, and nothing is asked while the connection is lost. What has not come in time is waited for
+        by nobody, and is in a later snapshot.
         """
-        if self._refreshing is None or self._refreshing.done():
-            self._refreshing = self._tasks.begin(self._ask_now(seconds, since))
-        refreshing, published = self._refreshing, self._published
+        if self.lost:
+            return
+        guests, published = since is not None, self._published
+        refreshing = self._refreshing.get(guests)
+        if refreshing is None or refreshing.done():
+            refreshing = self._refreshing[guests] = self._tasks.begin(self._ask_now(seconds, since))
         await asyncio.wait([refreshing], timeout=seconds)
         if not refreshing.done() and not self._closed and self._published is published:
             self._publish()
@@ -198,11 +207,13 @@ class Collector:
     async def _ask_now(self, seconds: float, since: float | npt.NDArray[np.float64] | None) -> None:
         guests = []
         if since is not None:
-            times = np.broadcast_to(since, len(COLUMN_NAMES))
-            guests = [self._try(partial(self._ask_old, call, times)) for call in self._guests]
-        await asyncio.gather(self._look_anew(seconds), *guests)
-        await self._lay_over(seconds)
-        self._publish()  # once, for all who wait
+            times, ends = np.broadcast_to(since, len(COLUMN_NAMES)), asyncio.get_running_loop().time() + seconds
+            calls = [call for call in self._guests if self._again.get(call.mask, 0.0) <= ends]
+            guests = [self._try(partial(self._ask_old, call, times)) for call in calls]
+        looked, *_ = await asyncio.gather(self._look_anew(seconds, since is None and self.outdated), *guests)
+        if looked or guests:
+            await self._lay_over(seconds)
+            self._publish()  # once, for all who wait
 
     async def _ask_old(self, call: GuestCall, since: npt.NDArray[np.float64]) -> None:
         now = asyncio.get_running_loop().time
@@ -210,13 +221,14 @@ class Collector:
         self._again[call.mask] = now() + call.cost / self.plan.share
         await call.ask_old(since)
 
-    async def _look_anew(self, seconds: float) -> None:
-        """Wait for a look that begins now, or after the one under way."""
-        if self._reach.lost:
-            return
-        if self._is_looking:
-            await self._look_within(seconds)
-        await self._look_within(seconds)
+    async def _look_anew(self, seconds: float, told: bool) -> bool:
+        """Wait for a look that begins now, or after the one under way; whether there was one.
+
+        `told`: it is for what the host has told of, and not needed where that has been seen.
+        """
+        events = self.events
+        pause = LOOK_PAUSE if told else max(LOOK_PAUSE, self._looks.seconds / self.plan.share)
+        return await self._looks.anew(seconds, pause, lambda: told and self._looked >= events)
 
     async def start(self) -> None:
         """Learn who is there, and go on from then on. Raises what the roll call raises."""
@@ -276,7 +288,7 @@ class Collector:
             due = now() - looked >= self.plan.free.period - period / 2
             if not self._reach.lost:
                 looked = now() if due else looked
-                look = self._look_within if due else self._finish_looking
+                look = self._looks.within if due else self._looks.finish
                 await look(min(period / 2, self.deadline))
             if now() - laid_over >= self.plan.kernel - period / 2:
                 laid_over = now()
@@ -297,49 +309,26 @@ class Collector:
         """Events come many at a time; one roll call shows what all of them did, if it begins after them."""
         while True:
             await self._changed.wait()
-            if self._is_looking:
-                await self._look_within(self.deadline)
+            if self._looks.under_way:
+                await self._looks.within(self.deadline)
             self._changed.clear()
             if not self._reach.lost:
-                await self._look_within(self.deadline)
+                await self._looks.within(self.deadline)
             await asyncio.sleep(LOOK_PAUSE)
-
-    @property
-    def _is_looking(self) -> bool:
-        return self._looking is not None and not self._looking.done()
-
-    async def _look_within(self, seconds: float) -> None:
-        """Wait for the look under way, or for one that begins now, and for what those say who have come.
-
-        No longer than so many seconds; all goes on all the same.
-        """
-        if not self._is_looking:
-            self._looking = self._tasks.begin(self._try(self._look))
-        await self._finish_looking(seconds)
-
-    async def _finish_looking(self, seconds: float) -> None:
-        """The same without another look."""
-        ends = asyncio.get_running_loop().time() + seconds
-        if self._looking is not None:
-            await asyncio.wait([self._looking], timeout=seconds)
-        if self._coming:
-            await asyncio.wait(self._coming, timeout=ends - asyncio.get_running_loop().time())
 
     async def _look(self) -> None:
         """A roll call; then those who have come are asked, so that nobody is shown without values for long.
 
         That they take long, as hundreds do, holds up no further look.
         """
-        events = self._events
+        events = self.events
         await self._roll.ask([], self.deadline)
         self._looked = events
         self.trouble = None
         self._describer.want_missing()
         for call in self._guests:
             if call.newcomers:
-                task = self._tasks.begin(self._try(call.ask_newcomers))
-                self._coming.add(task)
-                task.add_done_callback(self._coming.discard)
+                self._looks.wait_for(self._tasks.begin(self._try(call.ask_newcomers)))
 
     async def _sweep(self, number: int) -> None:
         """Ask the guests for the groups of one pace, for ever; the first time as fast as they answer.
@@ -384,7 +373,7 @@ class Collector:
         if event.described:
             self._describer.want(event.domain.uuid)
         if event.lifecycle:
-            self._events += 1
+            self.events += 1
             self._changed.set()
         for listener in self._listeners:
             listener(event)
@@ -394,6 +383,6 @@ class Collector:
         cpus, time, offset = self._roll.host_cpus, self._reach.clock(), self._reach.offset()
         self.latest = self._board.snapshot(time, self.plan.asked, seconds * self._reach.speed, cpus, offset)
         self._picture = self._board.previous()
-        self._shown = self._looked
+        self.shown = self._looked
         published, self._published = self._published, asyncio.Event()
         published.set()

@@ -22,7 +22,7 @@ PATIENCE = 2.0
 AGES = 2.0
 """How many periods of its group a value is served for."""
 _TRIES = 2
-"""What is under way may have begun for somebody to whom older values are new enough."""
+"""What is under way may have begun for somebody to whom older values are new enough, or before an event came."""
 
 Ages = npt.NDArray[np.float64]
 """Seconds of each of COLUMN_NAMES."""
@@ -66,12 +66,11 @@ class Freshness:
         """
         collector = self._collector
         since = collector.clock() - self.ages * collector.speed
-        if not self._swept:
+        if not self._swept and not collector.lost:
             await self._until_swept()
         now = asyncio.get_running_loop().time
         ends = now() + PATIENCE
-        if collector.outdated:
-            await collector.refresh(PATIENCE)
+        await self._until_shown(ends)
         for _ in range(_TRIES):
             if not self._is_old(collector.latest, groups & collector.plan.asked, since):
                 break
@@ -80,14 +79,22 @@ class Freshness:
 
     async def identities(self) -> Snapshot:
         """What is known now, values of any age included: for who is there, and in which state."""
-        if self._collector.outdated:
-            await self._collector.refresh(PATIENCE)
+        await self._until_shown(asyncio.get_running_loop().time() + PATIENCE)
         return self._collector.latest
 
     async def looked_again(self) -> Snapshot:
         """What is known after one more look at the host: for a domain that is not known yet."""
         await self._collector.refresh(PATIENCE)
         return self._collector.latest
+
+    async def _until_shown(self, ends: float) -> None:
+        """Have what the host has told of seen, until the loop's time `ends`."""
+        collector = self._collector
+        events = collector.events
+        for _ in range(_TRIES):
+            if collector.shown >= events:
+                break
+            await collector.refresh(max(0.0, ends - asyncio.get_running_loop().time()))
 
     async def _until_swept(self) -> None:
         """In a collector's first seconds nothing is known of the guests yet."""
