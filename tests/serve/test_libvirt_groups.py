@@ -7,6 +7,7 @@ import gc
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from weakref import ref
 
@@ -16,15 +17,17 @@ import pytest
 import domstats
 from domstats.collector.cost import Cost
 from domstats.errors import StatsUnsupported
-from domstats.model.flags import NO_FILTERS
+from domstats.model.flags import NO_FILTERS, DomainFilter
 from domstats.model.sampling import Status
 from domstats.model.snapshot import Snapshot
-from domstats.serve.libvirt.bulk import SupportedGroups
+from domstats.serve.freshness import PATIENCE as FRESHNESS_PATIENCE
+from domstats.serve.libvirt.bulk import BackingChains, SupportedGroups
 from domstats.serve.libvirt.server import LibvirtServer
 from domstats.serve.sockets import listen
 from domstats.sources.libvirt.source import LibvirtSource
 from domstats.sources.sim.source import SimSource
 from domstats.wire.bulk.plan import Plan
+from fast_time import clock, in_fast_time
 from serving import PATIENCE, serving
 
 URI = "sim:///?domains=5"
@@ -88,6 +91,40 @@ async def test_a_daemon_that_has_come_back_is_asked_anew(monkeypatch: pytest.Mon
     monkeypatch.setattr(Host, "cost", Cost(reconnects=1))
     await supported.check(snapshot, range(len(snapshot)), UNKNOWN)
     await supported.aclose()
+
+
+class SlowHost:
+    """A collector of a host that takes three times as long for the images of disks as a client waits."""
+
+    speed, guests_period, asked = 1.0, 15.0, 0
+
+    def __init__(self) -> None:
+        self.clock = clock
+
+    async def ask(self, _groups: int, _flags: DomainFilter) -> Any:
+        self.asked += 1
+        await asyncio.sleep(3 * FRESHNESS_PATIENCE)
+        return SimpleNamespace(time=clock())
+
+
+@in_fast_time
+async def test_images_are_collected_for_as_long_as_they_are_wanted() -> None:
+    host: Any = SlowHost()
+    chains = BackingChains(host)
+    had = []
+    for _ in range(20):
+        had.append(await chains.snapshot(30.0) is not None)
+        await asyncio.sleep(60.0)
+    assert had == [False] + [True] * 19
+    await asyncio.sleep(600.0)
+    asked = host.asked
+    await asyncio.sleep(600.0)
+    assert host.asked == asked <= 1800 / host.guests_period
+    assert chains._latest is None
+    await chains.snapshot(30.0)
+    await chains.aclose()
+    await asyncio.sleep(60.0)
+    assert host.asked == asked + 1
 
 
 async def test_a_server_that_is_stopped_is_let_go_of(tmp_path: Path) -> None:

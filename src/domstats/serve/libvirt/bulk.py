@@ -47,6 +47,8 @@ _UNUSED = 60
 """Snapshots after which a selection that nobody has asked for again is forgotten."""
 _KNOWN_MAX = 256
 """Sets of groups of which it is remembered whether the host has them; clients ask for a few."""
+_WANTED = 300.0
+"""Seconds after which images that nobody has asked for again are not collected any more."""
 _INTERNAL_ERROR = 1
 """Of virErrorNumber."""
 
@@ -208,19 +210,27 @@ def _parts(snapshot: Snapshot, position: int, choice: _Choice) -> list[Part]:
 
 
 class BackingChains:
-    """Disks with the images they are based on: collected from when somebody asks for them, for as long as they do."""
+    """Disks with the images they are based on: collected from when somebody asks for them, for as long as they do.
+
+    The host takes longer for them than a client waits, and clients ask more seldom than they grow old: between two
+    questions of a client the host is asked once a period.
+    """
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
         self._asking: asyncio.Task[None] | None = None
+        self._again: asyncio.TimerHandle | None = None
         self._latest: Snapshot | None = None
+        self._wanted = 0.0
+        """The loop's time when somebody asked last."""
 
     async def snapshot(self, max_age: float) -> Snapshot | None:
         """The group block with all images, no older than that if it can be had within PATIENCE; None if not at all."""
         collector = self._collector
+        self._wanted = asyncio.get_running_loop().time()
         old = self._latest is None or collector.clock() - self._latest.time > max_age * collector.speed
         if old and (self._asking is None or self._asking.done()):
-            self._asking = asyncio.create_task(self._ask())
+            self._begin()
         if old and self._asking is not None:
             await asyncio.wait([self._asking], timeout=PATIENCE)
         latest = self._latest
@@ -233,12 +243,26 @@ class BackingChains:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
+        if self._again is not None:
+            self._again.cancel()
+
+    def _begin(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        self._asking = asyncio.create_task(self._ask())
 
     async def _ask(self) -> None:
         try:
             self._latest = await self._collector.ask(StatsGroup.BLOCK, DomainFilter.BACKING)
         except DomstatsError as error:
             _log.warning("disks with the images they are based on cannot be asked for: %s", error)
+        self._again = asyncio.get_running_loop().call_later(self._collector.guests_period, self._go_on)
+
+    def _go_on(self) -> None:
+        if asyncio.get_running_loop().time() - self._wanted < _WANTED:
+            self._begin()
+        else:
+            self._latest = None
 
 
 class SupportedGroups:
