@@ -386,6 +386,41 @@ class TestSilence:
             caller.close()
 
     @in_fast_time
+    async def test_who_sends_a_packet_byte_by_byte(self, tmp_path: Path) -> None:
+        async with serving(HOST, tmp_path / "sock") as served:
+            caller = await Caller.connect(served.path)
+            for _ in range(4):  # in between whole packets it may take as long as it likes
+                assert await caller.call(P.CONNECT_GET_TYPE) == "QEMU"
+                await asyncio.sleep(CLIENT_PATIENCE - 1)
+            began = asyncio.get_running_loop().time()
+            caller.writer.write(struct.pack(">II", 100_000, Program.REMOTE))
+            closed = asyncio.create_task(until_closed(caller.reader))
+            while not closed.done() and asyncio.get_running_loop().time() < began + 10 * CLIENT_PATIENCE:
+                caller.writer.write(bytes(1))
+                await asyncio.sleep(1.0)
+            assert CLIENT_PATIENCE <= asyncio.get_running_loop().time() - began <= CLIENT_PATIENCE + 3
+            await asyncio.gather(closed, return_exceptions=True)  # what is written after the end has it reset
+            caller.close()
+
+    @in_fast_time
+    async def test_who_sends_many_large_packets_in_part(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All who are too many are closed at the next look, and nobody else."""
+        monkeypatch.setattr(server_module, "HELD_MAX", 1 << 21)
+        async with serving(HOST, tmp_path / "sock") as served:
+            callers = [await Caller.connect(served.path) for _ in range(8)]
+            await asyncio.sleep(0.1)
+            for caller in callers[1:]:
+                caller.writer.write(struct.pack(">II", REQUEST_BYTES, Program.REMOTE) + bytes(600_000))
+            began = asyncio.get_running_loop().time()
+            await served.until(clients=3)
+            assert asyncio.get_running_loop().time() - began <= 2.0
+            await asyncio.sleep(10.0)
+            assert served.server.clients == 3
+            assert await callers[0].call(P.CONNECT_GET_TYPE) == "QEMU"
+            for caller in callers:
+                caller.close()
+
+    @in_fast_time
     async def test_who_does_not_read(self, tmp_path: Path) -> None:
         async with serving(f"sim:///?domains=1000&{FROZEN}", tmp_path / "sock") as served:
             sock = socket.socket(socket.AF_UNIX)

@@ -99,11 +99,23 @@ def test_a_large_payload_is_not_copied_after_it_has_come() -> None:
     tracemalloc.start()
     try:
         packet = framer.next_packet()
-        assert tracemalloc.get_traced_memory()[1] < 10_000
+        assert tracemalloc.get_traced_memory()[1] < MESSAGE_INITIAL + 10_000  # with the next buffer
     finally:
         tracemalloc.stop()
     assert packet is not None
     assert len(packet.payload) == 4_000_000
+
+
+def test_what_is_kept_is_counted() -> None:
+    framer = Framer()
+    data = encode_packet(CALL, numbered(1_000_000))
+    framer.receive_data(data[:600_000])
+    assert 600_000 <= framer.held + MESSAGE_INITIAL <= len(data)
+    framer.receive_data(data[600_000:])
+    assert framer.held == len(data) - MESSAGE_INITIAL
+    packet = framer.next_packet()
+    assert packet is not None
+    assert framer.held == 0, "the payload is whoever's who has the packet"
 
 
 def test_a_payload_kept_is_never_written_to_again() -> None:

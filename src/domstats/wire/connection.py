@@ -116,6 +116,11 @@ class _End:
         """Bytes that came and belong to packets not looked at yet."""
         return self._framer.pending
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that are kept for what came, beyond those that every connection has."""
+        return self._framer.held
+
     def _packets(self) -> Iterator[Packet]:
         """The complete packets but for keepalives, which are dealt with here."""
         while (packet := self._framer.next_packet()) is not None:

@@ -122,8 +122,6 @@ class Framer:
         """Room for the bytes that come next, at least one."""
         if self._start == self._end:
             self._start = self._end = 0
-            if self._lent:
-                self._replace(MESSAGE_INITIAL)
         if self._end == len(self._buffer):
             self._make_room()
         return memoryview(self._buffer)[self._end :]
@@ -147,6 +145,11 @@ class Framer:
         """Bytes that came and are not read yet."""
         return self._end - self._start
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that are kept for what came, beyond those that every connection has."""
+        return len(self._buffer) - MESSAGE_INITIAL
+
     def next_packet(self) -> Packet | None:
         """The next packet, or None when it is not complete.
 
@@ -167,6 +170,8 @@ class Framer:
         if length <= MESSAGE_INITIAL or first % 4:
             return Packet(header, bytes(view))
         self._lent = True
+        if self._start == self._end:  # the payload alone keeps the buffer from now on, for as long as it is used
+            self._replace(MESSAGE_INITIAL)
         return Packet(header, view)
 
     def _announced(self) -> int | None:

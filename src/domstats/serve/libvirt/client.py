@@ -44,7 +44,7 @@ PING_AFTER, PINGS_MAX = 5.0, 5
 CHUNK = 1 << 17
 """Bytes that are written at a time: what asyncio keeps of them is a copy."""
 PATIENCE = 30.0
-"""Seconds that a client may take to open, to send the rest of a packet, or to read on."""
+"""Seconds that a client may take to open, to send a packet, or to read on."""
 
 _CREDENTIALS = struct.Struct("=iII")
 _UNDECODABLE = "Unable to decode message payload"
@@ -77,8 +77,9 @@ class Client(asyncio.BufferedProtocol):
         """Whether it has had its turn."""
         self._event_bytes = 0
         """Of the events that wait."""
-        self._heard = self._since = self._read = asyncio.get_running_loop().time()
-        """The loop's time when something came, when what it is in the middle of began, and when it last read on."""
+        self._heard = self._since = self._read = self._begun = asyncio.get_running_loop().time()
+        """The loop's time when something came, when it came itself, when it last read on, and when it may have begun to
+        send the packet it is in the middle of."""
         self._pings = 0
         """How many PINGs it has not answered."""
         self.peer = "?"
@@ -87,7 +88,7 @@ class Client(asyncio.BufferedProtocol):
     @property
     def held(self) -> int:
         """Bytes that are kept for this client alone, either way."""
-        return self._transport.get_write_buffer_size() + self._machine.pending + sum(self._tasks.values())
+        return self._transport.get_write_buffer_size() + self._machine.held + sum(self._tasks.values())
 
     @property
     def waiting(self) -> dict[int, int]:
@@ -107,9 +108,12 @@ class Client(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """asyncio: bytes have come."""
+        unfinished, begun = self._machine.pending, self._begun
         self._machine.buffer_updated(nbytes)
         self._heard, self._pings = asyncio.get_running_loop().time(), 0
         self._take_calls()
+        if unfinished and self._machine.pending == unfinished + nbytes:
+            self._begun = begun  # it goes on with the same packet
 
     def pause_writing(self) -> None:
         """asyncio: the client does not read, and the write buffer is full."""
@@ -146,7 +150,7 @@ class Client(asyncio.BufferedProtocol):
         session = self._session
         if not session.opened and not self._tasks and now - self._since > PATIENCE:
             self.abort("has not opened the connection")
-        elif self._machine.pending and not self._busy and now - self._heard > PATIENCE:
+        elif self._machine.pending and not self._busy and now - self._begun > PATIENCE:
             self.abort("has not sent the rest of a packet")
         elif self._full and now - self._read > PATIENCE:
             self.abort("does not read")
@@ -174,6 +178,7 @@ class Client(asyncio.BufferedProtocol):
         """Begin what has come, as far as it is this client's turn; the rest waits in the machine, and in the socket."""
         if self._busy:
             return
+        self._begun = asyncio.get_running_loop().time()
         taken = 0
         try:
             for call in self._machine.events():

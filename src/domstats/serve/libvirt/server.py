@@ -27,7 +27,7 @@ from domstats.sources.sim.source import SimSource
 CLIENTS_MAX = 1000
 """Clients at a time."""
 HELD_MAX = 1 << 28
-"""Bytes that all clients together may leave unread or unfinished; then the one with the most of them is closed."""
+"""Bytes that all clients together may leave unread or unfinished; those with the most of them are closed."""
 OPENING = 5.0
 """Seconds that a connection to the host may take."""
 _LOOKING_AFTER = 1.0
@@ -134,10 +134,13 @@ class LibvirtServer:
             self._see_that_memory_lasts()
 
     def _see_that_memory_lasts(self) -> None:
-        """What several clients wait for is there once."""
-        shared: dict[int, int] = {}
-        for client in self._clients:
-            shared |= client.waiting
-        if sum(shared.values()) + sum(client.held for client in self._clients) > HELD_MAX:
-            most = max(self._clients, key=lambda client: client.held + sum(client.waiting.values()))
-            most.abort("leaves unread more than all others, and all together too much")
+        """Those with the most go until the rest is not too much. What several clients wait for is there once."""
+        held, shared = 0, set[int]()
+        for client in sorted(self._clients, key=lambda client: client.held + sum(client.waiting.values())):
+            waiting = client.waiting
+            size = client.held + sum(waiting[each] for each in waiting.keys() - shared)
+            if held + size > HELD_MAX:
+                client.abort("leaves unread or unfinished more than most, and all together too much")
+                continue
+            held += size
+            shared |= waiting.keys()
