@@ -225,6 +225,17 @@ class TestBulk:
             assert await caller.call(P.CONNECT_GET_TYPE) == "QEMU"
             caller.close()
 
+    async def test_a_domain_named_as_often_as_can_be(self, served: Serving, caller: Caller) -> None:
+        """What is too much for a reply is not put together first."""
+        bulk = served.server._bulk
+        assert bulk is not None
+        often = [served.collector.latest.domains[0]] * 16384
+        with pytest.raises(ReplyTooLarge):
+            await caller.call(P.CONNECT_GET_ALL_DOMAIN_STATS, often, 0, 0)
+        assert not bulk._selections
+        body = await caller.call(P.CONNECT_GET_ALL_DOMAIN_STATS, often, StatsGroup.STATE, 0)
+        assert len(ReplyDecoder().decode(body)) == 16384
+
 
 class TestClients:
     async def test_no_more_than_so_many(self, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from domstats.collector.collector import Collector
 from domstats.errors import RPC_ERROR, TOO_LARGE_TEXT, DomstatsError, LimitExceeded, RemoteError, StatsUnsupported
 from domstats.model.domain import Domain
 from domstats.model.flags import DomainFilter, StatsGroup
+from domstats.model.layout import Shape
 from domstats.model.merge import ALL_GROUPS, Merger, Part
 from domstats.model.record import Record
 from domstats.model.sampling import OVERLAID, Status
@@ -26,7 +27,7 @@ from domstats.serve.libvirt.lists import NOT_KNOWN_HERE, STATE_FLAGS, Roll, Roll
 from domstats.sources import Source
 from domstats.wire.bulk.encoder import ReplyEncoder, encode_reply
 from domstats.wire.failure import RPC_DOMAIN
-from domstats.wire.limits import RECORDS_MAX
+from domstats.wire.limits import PARAM_MIN, RECORD_MIN, RECORDS_MAX
 from domstats.wire.packet import PAYLOAD_MAX
 
 _log = logging.getLogger(__name__)
@@ -159,8 +160,9 @@ class Bulk:
         try:
             if whole and choice.groups == ALL_GROUPS and choice.backing is None:
                 return self._whole.encode(snapshot, PAYLOAD_MAX)
-            selection = self._selection(choice)
             rows = [_parts(snapshot, position, choice) for position in positions]
+            _check_size(rows)
+            selection = self._selection(choice)
             domains = [snapshot.layout.records[position].domain for position in positions]
             layout, values = selection.merger.merge(domains, rows)
             self._forget_selections()
@@ -207,6 +209,21 @@ def _parts(snapshot: Snapshot, position: int, choice: _Choice) -> list[Part]:
             block = int(StatsGroup.BLOCK)
             return [Part(backing, there, block), Part(snapshot, position, choice.groups & ~block)]
     return [Part(snapshot, position, choice.groups)]
+
+
+def _check_size(rows: Sequence[Sequence[Part]]) -> None:
+    """Raise LimitExceeded for what fits into no reply, before it is put together: a domain may be named many times."""
+    sizes: dict[tuple[Shape, int], int] = {}
+    size = len(rows) * RECORD_MIN
+    for part in (part for row in rows for part in row):
+        shape = part.snapshot.layout.records[part.position].shape
+        key = shape, part.groups
+        if key not in sizes:
+            keys = (name for name, column in zip(shape.keys, shape.columns, strict=True) if part.groups >> column & 1)
+            sizes[key] = sum(PARAM_MIN + len(name) for name in keys)
+        size += sizes[key]
+    if size > PAYLOAD_MAX:
+        raise LimitExceeded("body", 0, f"the records have more than {PAYLOAD_MAX} bytes")
 
 
 class BackingChains:
