@@ -33,7 +33,7 @@ from domstats.sources.sim.source import SimSource
 from domstats.wire.bulk.decoder import ReplyDecoder
 from domstats.wire.procedures import Procedure, decode_values, encode_args
 from domstats.wire.structures import BlockStats, ControlInfo
-from fast_time import clock, in_fast_time
+from fast_time import EPOCH, clock, in_fast_time
 from fault_server import FaultServer
 from faults import Fail, Fault, Hang
 from scripted import Scripted, events
@@ -62,12 +62,15 @@ class SetBack:
 
 @asynccontextmanager
 async def collecting(
-    folder: Path, script: str = "", clock: Callable[[], float] = clock, plan: Mapping[str, float] = DEFAULTS
+    folder: Path, script: str = "", plan: Mapping[str, float] = DEFAULTS, **clocks: Callable[[], float]
 ) -> AsyncIterator[tuple[Collector, FaultServer]]:
-    """A collector over a daemon whose guests live by the script; every guest has been asked once."""
+    """A collector over a daemon whose guests live by the script; every guest has been asked once.
+
+    `clocks`: as of LibvirtSource.open.
+    """
     simulated = Scripted(folder, script).source if script else SimSource("sim:///?domains=20", clock)
     async with FaultServer(folder / "sock", source=simulated) as server:
-        source = await LibvirtSource.open(server.uri, {}, deadline=DEADLINE, clock=clock)
+        source = await LibvirtSource.open(server.uri, {}, deadline=DEADLINE, **{"clock": clock, **clocks})
         reach = Reach(source, width=4, sees_processes=False)
         collector = Collector(reach, make_plan(0, plan), DEADLINE, NO_FILTERS, lambda _: True)
         await collector.start()
@@ -236,7 +239,25 @@ class TestFreshness:
             assert now() - began <= 2 * LOOK_PAUSE
 
     @in_fast_time
-    async def test_after_the_clock_was_set_back_nothing_of_before_is_served(self, tmp_path: Path) -> None:
+    async def test_when_it_is_known_by_how_much_the_clock_was_set_all_is_served_on(self, tmp_path: Path) -> None:
+        time = SetBack()
+        async with collecting(tmp_path, clock=time, offset=lambda: EPOCH - time.seconds) as (collector, server):
+            freshness = Freshness(collector)
+            before = await freshness.snapshot()
+            for seconds in (3600.0, -3600.0):
+                calls, time.seconds = asked(server), seconds
+                snapshot = await freshness.snapshot()
+                assert [set(record) for record in snapshot] == [set(record) for record in before]
+                assert asked(server) == calls
+                await asyncio.sleep(2 * collector.guests_period)
+                snapshot = await freshness.snapshot()
+                assert [set(record) for record in snapshot] == [set(record) for record in before]
+                assert all(0.0 <= age <= 20.0 for record in snapshot for age in record.ages.values())
+
+    @in_fast_time
+    async def test_after_the_clock_was_set_back_nobody_knows_how_much_nothing_of_before_is_served(
+        self, tmp_path: Path
+    ) -> None:
         time = SetBack()
         async with collecting(tmp_path, clock=time) as (collector, server):
             freshness = Freshness(collector)
@@ -300,7 +321,7 @@ class TestWhatCannotBeLeftOut:
         time = SetBack()
         hanging = events("5; hang test-1")
         async with (
-            collecting(tmp_path, hanging, time) as (collector, server),
+            collecting(tmp_path, hanging, clock=time) as (collector, server),
             asking(tmp_path, collector, 1.0) as caller,
         ):
             await asyncio.sleep(60.0)

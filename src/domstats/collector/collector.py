@@ -103,6 +103,10 @@ class Collector:
         """The host's time, in seconds since the epoch: that of snapshots and samples."""
         return self._reach.clock()
 
+    def offset(self) -> float | None:
+        """Seconds by which `clock` is ahead of one that is never set; None where that is not known."""
+        return self._reach.offset()
+
     @property
     def speed(self) -> float:
         """Seconds that pass on `clock` in a real one."""

@@ -106,8 +106,13 @@ class Freshness:
         self._swept = self._collector.swept
 
     def _old(self, snapshot: Snapshot, since: Ages) -> npt.NDArray[np.bool_]:
-        """Which groups of which records are from before their times, or from before the clock was set back."""
-        return (snapshot.sampling.times < since) | snapshot.sampling.ahead(self._collector.clock())
+        """Which groups of which records are from before their times, or from before the clock was set back.
+
+        That is so where it is not known by how much it was; else times are told as it is now.
+        """
+        sampling, collector = snapshot.sampling, self._collector
+        by = sampling.set_by(collector.offset())
+        return (sampling.times + by < since) | sampling.ahead(collector.clock() - by)
 
     def _is_old(self, snapshot: Snapshot, groups: int, since: Ages) -> bool:
         """Whether a record has one of these groups from before its time, and would have it anew if it were asked."""

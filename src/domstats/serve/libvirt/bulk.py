@@ -238,22 +238,19 @@ class BackingChains:
         self._asking: asyncio.Task[None] | None = None
         self._again: asyncio.TimerHandle | None = None
         self._latest: Snapshot | None = None
-        self._wanted = 0.0
-        """The loop's time when somebody asked last."""
+        self._came = self._wanted = 0.0
+        """The loop's time when that came, and when somebody asked last."""
 
     async def snapshot(self, max_age: float) -> Snapshot | None:
         """The group block with all images, no older than that if it can be had within PATIENCE; None if not at all."""
-        collector = self._collector
-        self._wanted = asyncio.get_running_loop().time()
-        old = self._latest is None or collector.clock() - self._latest.time > max_age * collector.speed
+        now = asyncio.get_running_loop().time
+        self._wanted = now()
+        old = self._latest is None or now() - self._came > max_age
         if old and (self._asking is None or self._asking.done()):
             self._begin()
         if old and self._asking is not None:
             await asyncio.wait([self._asking], timeout=PATIENCE)
-        latest = self._latest
-        if latest is None or collector.clock() - latest.time > max_age * collector.speed + PATIENCE:
-            return None
-        return latest
+        return None if now() - self._came > max_age + PATIENCE else self._latest
 
     async def aclose(self) -> None:
         """Ask no more; safe to call twice."""
@@ -271,6 +268,7 @@ class BackingChains:
     async def _ask(self) -> None:
         try:
             self._latest = await self._collector.ask(StatsGroup.BLOCK, DomainFilter.BACKING)
+            self._came = asyncio.get_running_loop().time()
         except DomstatsError as error:
             _log.warning("disks with the images they are based on cannot be asked for: %s", error)
         self._again = asyncio.get_running_loop().call_later(self._collector.guests_period, self._go_on)
