@@ -208,8 +208,8 @@ class TestTheClockIsSet:
 
     def test_whether_a_group_has_been_sampled_since(self, board: Board) -> None:
         row = board.rows[vm(1).uuid]
-        assert row.sampled_since(ASKED, 6400.0, self.SINCE)
-        assert not row.sampled_since(ASKED, 6401.0, self.SINCE)
+        for since, sampled in ((6400.0, True), (6401.0, False)):
+            assert row.sampled_since(ASKED, np.full(len(GROUP_NAMES), since), self.SINCE) is sampled
 
     @pytest.mark.parametrize(("time", "shown"), [(6401.0, 1), (6403.0, 2)])
     def test_what_the_kernel_said_last_is_overtaken_by_what_is_later(
