@@ -148,7 +148,7 @@ class Framer:
     @property
     def held(self) -> int:
         """Bytes of memory that are kept for what came, beyond those that every connection has."""
-        return len(self._buffer) - MESSAGE_INITIAL
+        return max(0, len(self._buffer) - MESSAGE_INITIAL)
 
     def next_packet(self) -> Packet | None:
         """The next packet, or None when it is not complete.
@@ -171,7 +171,7 @@ class Framer:
             return Packet(header, bytes(view))
         self._lent = True
         if self._start == self._end:  # the payload alone keeps the buffer from now on, for as long as it is used
-            self._replace(MESSAGE_INITIAL)
+            self._replace(0)
         return Packet(header, view)
 
     def _announced(self) -> int | None:
