@@ -1,18 +1,20 @@
 """What a stream says, worked out once for all who want the same columns.
 
-A channel keeps the rows of the latest snapshot and, for each of the last snapshots, what changed with it. Who reads
-slowly, or comes again, gets several changes as one; who has missed more than is kept gets everything anew. So nothing
-is ever kept for one reader.
+A channel keeps the rows of the latest snapshot and, for each of the last snapshots, what changed with it, as the text
+that goes out (as objects, those of one channel were 150,000). Who reads slowly, or comes again, gets several changes as
+one; who has missed more than is kept gets everything anew. So nothing is ever kept for one reader.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from domstats.formats.document import as_json
 from domstats.serve.http.latest import Latest, Numbered
@@ -23,12 +25,11 @@ KEPT = 30
 """Changes that are kept."""
 AGES = 5.0
 """Seconds after which the ages of all domains are told; in between, of those whose values have changed."""
-_BYTES_KEPT = 32 << 20
-"""About how many bytes the changes may take that are kept; then there are fewer of them."""
-_ENTRY, _VALUE = 400, 120
-"""About how many bytes a domain, and a value of one, take."""
+_BYTES_KEPT = 16 << 20
+"""How many bytes of text the changes may have that are kept; then there are fewer of them."""
 
-_Entries = Mapping[str, Mapping[str, Any]]
+_Entry = dict[str, Any]
+"""What is said of a domain, its UUID first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,14 +40,12 @@ class Change:
     """The earlier one's number."""
     number: int
     """The later one's."""
-    domains: _Entries
-    """What is said of each domain of which something is said, by UUID; of one that has come, everything."""
+    domains: bytes
+    """A JSON list with an entry of each domain of which something is said; of one that has come, everything."""
     gone: frozenset[str]
     """UUIDs."""
     came: frozenset[str]
     """UUIDs."""
-    size: int
-    """About how many bytes it takes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +106,7 @@ class Channel:
         if change is None:
             return
         self._changes.append(change)
-        while sum(each.size for each in self._changes) > _BYTES_KEPT:
+        while sum(len(each.domains) for each in self._changes) > _BYTES_KEPT:
             self._changes.popleft()
 
     def _advance(self, numbered: Numbered) -> tuple[_State, Change | None]:
@@ -117,21 +116,23 @@ class Channel:
         if before is None:
             return _State(numbered, rows, time), None
         all_ages = not 0 <= time - before.ages_told < AGES  # the clock may have been set back
-        domains: dict[str, Mapping[str, Any]] = {}
-        for uuid, row in rows.items():
-            was = before.rows.get(uuid)
-            entry = self._whole(row) if was is None else self._changed(was, row, told=all_ages)
-            if entry:
-                domains[uuid] = entry
+        domains = _listed(self._entries(before.rows, rows, told=all_ages))
         gone, came = frozenset(before.rows.keys() - rows.keys()), frozenset(rows.keys() - before.rows.keys())
-        size = sum(_ENTRY + _VALUE * len(entry.get("values", ())) for entry in domains.values())
         state = _State(numbered, rows, time if all_ages else before.ages_told)
-        return state, Change(before.numbered.number, numbered.number, domains, gone, came, size)
+        return state, Change(before.numbered.number, numbered.number, domains, gone, came)
 
-    def _whole(self, row: Row) -> dict[str, Any]:
+    def _entries(self, before: Mapping[str, Row], rows: Mapping[str, Row], *, told: bool) -> Iterator[_Entry]:
+        """What is said of each domain of which something is said."""
+        for uuid, row in rows.items():
+            was = before.get(uuid)
+            entry = self._whole(row) if was is None else self._changed(was, row, told=told)
+            if entry:
+                yield {"uuid": uuid, **entry}
+
+    def _whole(self, row: Row) -> _Entry:
         return head(row) | {"age": row.age, "values": self._reader.all(row)}
 
-    def _changed(self, was: Row, row: Row, *, told: bool) -> dict[str, Any]:
+    def _changed(self, was: Row, row: Row, *, told: bool) -> _Entry:
         """`told`: whether the age is told in any case."""
         before = head(was)
         entry = {name: value for name, value in head(row).items() if before[name] != value}
@@ -150,17 +151,16 @@ class Channel:
         numbered, change = state.numbered, _joined(changes) if changes else None
         data = {"sequence": numbered.number, "time": numbered.snapshot.time, "host": numbered.host}
         if change is None:
-            whole = [{"uuid": uuid} | self._whole(row) for uuid, row in state.rows.items()]
-            return _written("full", numbered.number, data | {"columns": self._reader.names, "domains": whole})
-        domains = [{"uuid": uuid, **entry} for uuid, entry in change.domains.items()]
-        return _written("change", numbered.number, data | {"domains": domains, "gone": sorted(change.gone)})
+            whole = _listed({"uuid": uuid, **self._whole(row)} for uuid, row in state.rows.items())
+            return _written("full", numbered.number, data | {"columns": self._reader.names}, whole)
+        return _written("change", numbered.number, data | {"gone": sorted(change.gone)}, change.domains)
 
 
 def _joined(changes: Sequence[Change]) -> Change | None:
     """Changes in a row as one; None where a domain has gone and come again, which one change cannot say."""
     if len(changes) == 1:
         return changes[0]
-    domains: dict[str, Mapping[str, Any]] = {}
+    domains: dict[str, _Entry] = {}
     gone: set[str] = set()
     came: set[str] = set()
     for change in changes:
@@ -171,19 +171,25 @@ def _joined(changes: Sequence[Change]) -> Change | None:
         # Who has come and gone in between was never there.
         gone |= change.gone - came
         came = (came - change.gone) | change.came
-        for uuid, entry in change.domains.items():
-            was = domains.get(uuid, {})
+        for entry in msgspec.json.decode(change.domains, type=list[_Entry]):
+            was = domains.get(entry["uuid"], {})
             values = {**was.get("values", {}), **entry.get("values", {})}
-            domains[uuid] = {**was, **entry, "values": values} if values else {**was, **entry}
-    last = changes[-1]
+            domains[entry["uuid"]] = {**was, **entry, "values": values} if values else {**was, **entry}
     # A domain that came has no values that went.
     for uuid in came:
         entry = domains[uuid]
         kept = {key: text for key, text in entry["values"].items() if text is not None} if "values" in entry else {}
         domains[uuid] = {**entry, "values": kept}
-    return Change(changes[0].begin, last.number, domains, frozenset(gone), frozenset(came), last.size)
+    last = changes[-1]
+    return Change(changes[0].begin, last.number, _listed(domains.values()), frozenset(gone), frozenset(came))
 
 
-def _written(event: str, number: int, data: Mapping[str, Any]) -> bytes:
+def _listed(entries: Iterable[_Entry]) -> bytes:
+    """A JSON list, written entry by entry: those of everything at once were 200,000 objects."""
+    return b"[%s]" % b",".join(map(as_json, entries))
+
+
+def _written(event: str, number: int, data: Mapping[str, Any], domains: bytes) -> bytes:
     """An event as text/event-stream has it; JSON has no line ends of its own."""
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.encode(), number, as_json(data))
+    text = as_json(data).removesuffix(b"}")
+    return b'event: %s\nid: %d\ndata: %s,"domains":%s}\n\n' % (event.encode(), number, text, domains)
