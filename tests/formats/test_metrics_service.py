@@ -21,6 +21,7 @@ FEW = Service(
     cpu_seconds=1.5,
     memory_bytes=1 << 30,
     descriptors=12,
+    tasks=9,
     reloads={"ok": 2, "failed": 0},
 )
 ALL = dataclasses.replace(

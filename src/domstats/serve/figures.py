@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,8 +31,10 @@ def figures(
     tally: Tally,
     history: Kept | None,
 ) -> Service:
-    """All but what is of the libvirt socket. `started`: seconds since the epoch; `tally`: of `http`, and of those that
-    were there before it."""
+    """All but what is of the libvirt socket; called in the service's loop.
+
+    `started`: seconds since the epoch; `tally`: of `http`, and of those that were there before it.
+    """
     counts = np.bincount(collector.latest.sampling.status, minlength=len(Status)).tolist()
     return Service(
         started=started,
@@ -41,6 +44,7 @@ def figures(
         cpu_seconds=collector.cost.cpu_seconds,
         memory_bytes=resident_bytes(),
         descriptors=open_descriptors(),
+        tasks=len(asyncio.all_tasks()),
         reloads=dict(reloads),
         http_requests=dict(tally.requests),
         http_bytes=None if http is None else tally.bytes,

@@ -30,6 +30,8 @@ class Service:
     """Resident now; None where nobody can look."""
     descriptors: int
     """Open now."""
+    tasks: int
+    """Of asyncio, now: those that collect, and one or more for each client."""
     reloads: Mapping[str, int]
     """How often the configuration was read anew, by how that went: `ok`, `failed`."""
     http_requests: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -62,6 +64,7 @@ PLAIN: Mapping[str, Family] = {
     "cpu_seconds": _family("process_cpu_seconds", COUNTER, "seconds", "Processor time of the service."),
     "memory_bytes": _family("process_resident_memory_bytes", GAUGE, "bytes", "Memory the service occupies."),
     "descriptors": _family("process_open_fds", GAUGE, "", "File descriptors the service has open."),
+    "tasks": _family("tasks", GAUGE, "", "Tasks of the service, now: its own, and those of its clients."),
     "http_bytes": _family("http_response_bytes", COUNTER, "bytes", "Bytes of the bodies of HTTP answers."),
     "http_rendered": _family("http_rendered", COUNTER, "", "HTTP answers that were put together, for all who ask."),
     "http_clients": _family("http_connections", GAUGE, "", "HTTP connections, now."),
