@@ -2,6 +2,7 @@
 
 script     what happens to the guests
 clients    who asks
-gauges     what the service holds, by /proc, and whether that grows
+looking    looks at what the service holds, by /proc
+gauges     whether that grows
 __main__   starts all of it, and judges
 """

@@ -25,9 +25,8 @@ SECONDS = 1200.0
 GUESTS = 1000
 SPEED = 60
 """Seconds of the guests' that pass in one, so that the history of an hour is full before the warm-up is over."""
-LOOKING = 0.2
-"""Seconds from one look at the gauges to the next: the moments at which little is under way are short."""
-_STARTING = 0.2
+_LOOKING, _STARTING = 0.2, 0.2
+"""Seconds from one look to the next."""
 _ERRORS_MAX = 10
 EXPECTED = ("listening at", "domains of", "a client is turned away")
 """What the service may say."""
@@ -37,7 +36,7 @@ async def soak(seconds: float, folder: Path) -> bool:
     """Whether all went well."""
     happens = folder / "script.toml"
     happens.write_text(script(seconds + PATIENCE, await running()), encoding="utf-8")
-    socket, log = folder / "sock", folder / "log"
+    socket, log, looks = folder / "sock", folder / "log", folder / "looks"
     uri = f"sim:///?domains={GUESTS}&speed={SPEED}&script={happens}"
     command = ("serve", "-c", uri, "--listen", "127.0.0.1:0", "--libvirt-socket", str(socket))
     with log.open("wb") as said:
@@ -46,26 +45,35 @@ async def soak(seconds: float, folder: Path) -> bool:
     try:
         clients = Clients(await listening(log, process), socket, GUESTS)
         gauges = Gauges(process.pid)
+        looking = ("-m", "soak.looking", f"{process.pid}", str(looks))
+        looker = await asyncio.create_subprocess_exec(sys.executable, *looking)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             for act in clients.all():
                 task = asyncio.create_task(over_and_over(act, errors))
                 stack.callback(task.cancel)
             while time.monotonic() < began + seconds and process.returncode is None and len(errors) < _ERRORS_MAX:
-                await asyncio.sleep(LOOKING)
-                gauges.sample()
+                await asyncio.sleep(_LOOKING)
+                gauges.tasks.samples.append(clients.tasks)
+            await ended(looker)  # what is held at the end of the service says nothing
         took, cpu = time.monotonic() - began, gauges.cpu
+        gauges.take(looks)
     finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(PATIENCE):
-            code = await process.wait()
+        code = await ended(process)
     errors += unexpected(log) + [f"it ended with {code}"] * (code != 0)
     print("\n".join(errors[: 3 * _ERRORS_MAX]) or "nothing went wrong")
-    if len(gauges.memory.samples) < LEAST:
+    if any(len(gauge.samples) < LEAST for gauge in gauges.all):
         return False
     print(table(clients, gauges, took, cpu))
     return not errors and all(gauge.is_flat for gauge in gauges.all)
+
+
+async def ended(process: Process) -> int:
+    """The exit code of a process, which is asked to end."""
+    if process.returncode is None:
+        process.terminate()
+    async with asyncio.timeout(PATIENCE):
+        return await process.wait()
 
 
 async def listening(log: Path, process: Process) -> str:
@@ -103,7 +111,7 @@ async def over_and_over(act: Callable[[], Coroutine[Any, Any, None]], errors: li
                 await act()
         except Exception as error:  # noqa: BLE001  all of them are told, and make the soak fail
             errors.append(f"{act.__name__}: {type(error).__name__}: {error}"[:300])
-            await asyncio.sleep(LOOKING)
+            await asyncio.sleep(_LOOKING)
 
 
 def table(clients: Clients, gauges: Gauges, seconds: float, cpu: float) -> str:

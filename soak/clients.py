@@ -42,6 +42,8 @@ RUDE = (
     b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n",
 )
 """Of clients that do not wait for an answer."""
+_TASKS, _LINE = b"\ndomstats_tasks ", 40
+"""How a line of the metrics begins, and how long it is at most."""
 
 
 @dataclass
@@ -56,6 +58,8 @@ class Clients:
     """How often what was done."""
     scrapes: list[float] = field(default_factory=list)
     """Seconds of each."""
+    tasks: int = 0
+    """How many the service said it has, the last time."""
 
     def all(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What each of them does, over and over again."""
@@ -76,6 +80,8 @@ class Clients:
                 assert answer.status == 200, body[:200]
                 named = body.count(b"\ndomstats_domain_sample_status{") or body.count(b"\ndomstats_domain_state{")
                 assert named >= self.guests, named
+                at = body.index(_TASKS)
+                self.tasks = int(body[at : at + _LINE].split()[1])
                 self.scrapes.append(time.monotonic() - began)
                 self.done["scrapes"] += 1
 

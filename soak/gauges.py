@@ -1,4 +1,4 @@
-"""What a process holds, sampled by /proc, and whether it grows."""
+"""What a process holds, and whether it grows."""
 
 from __future__ import annotations
 
@@ -69,11 +69,12 @@ class Gauges:
         self.memory = Gauge("memory", "MiB", 8.0)
         self.descriptors = Gauge("descriptors", "", 2.0)
         self.threads = Gauge("threads", "", 0.5)
+        self.tasks = Gauge("tasks", "", 10.0)
 
     @property
     def all(self) -> Sequence[Gauge]:
         """Every gauge."""
-        return self.memory, self.descriptors, self.threads
+        return self.memory, self.descriptors, self.threads, self.tasks
 
     @property
     def cpu(self) -> float:
@@ -81,10 +82,10 @@ class Gauges:
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICK
 
-    def sample(self) -> None:
-        """Look once. Raises OSError when the process has ended."""
-        lines = (line.partition(":") for line in (self._proc / "status").read_text().splitlines())
-        status = {name: text for name, _, text in lines}
-        self.memory.samples.append(int(status["RssAnon"].split()[0]) / 1024)
-        self.threads.samples.append(int(status["Threads"]))
-        self.descriptors.samples.append(len(list((self._proc / "fd").iterdir())))
+    def take(self, looks: Path) -> None:
+        """What has been seen: the lines of soak.looking."""
+        for line in looks.read_text(encoding="ascii").splitlines():
+            memory, threads, descriptors = line.split()
+            self.memory.samples.append(float(memory))
+            self.threads.samples.append(int(threads))
+            self.descriptors.samples.append(int(descriptors))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from soak.gauges import LEAST, Gauge
+from soak.gauges import LEAST, Gauge, Gauges
+from soak.looking import LOOKING
 from soak.script import ROUND, script
 
 from fast_time import in_fast_time
@@ -42,3 +46,23 @@ async def test_after_a_round_all_is_as_it_was(tmp_path: Path) -> None:
 def test_what_grows_is_told(samples: list[float], flat: bool) -> None:
     assert len(samples) >= LEAST
     assert Gauge("memory", "MiB", 8.0, samples).is_flat == flat
+
+
+def test_a_process_is_looked_at_until_it_has_ended(tmp_path: Path) -> None:
+    file = tmp_path / "looks"
+    command = (sys.executable, "-c", "import time; print(flush=True); time.sleep(60)")
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with subprocess.Popen([sys.executable, "-m", "soak.looking", str(process.pid), str(file)]) as looker:
+            until = time.monotonic() + 10
+            while not file.exists() or file.read_text().count("\n") < 3:
+                assert time.monotonic() < until
+                time.sleep(LOOKING)
+            process.kill()  # nobody has asked how it ended: its folder in /proc is still there
+            assert looker.wait(timeout=10) == 0
+    gauges = Gauges(process.pid)
+    gauges.take(file)
+    assert set(gauges.threads.samples) == {1}
+    assert set(gauges.descriptors.samples) == {3}
+    assert all(1 < each < 100 for each in gauges.memory.samples)
