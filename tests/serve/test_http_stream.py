@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -233,6 +235,20 @@ class TestChannel:
             whole = Mirror()
             await told(channel, whole)
             assert quick.without_ages() == slow.without_ages() == whole.without_ages()
+
+    @in_fast_time
+    async def test_what_is_kept_is_text_and_not_an_object_for_each_value(self, tmp_path: Path) -> None:
+        async with streaming(tmp_path, script("10.1; define; name = 'new-1'"), ()) as (channel, _):
+            mirror = Mirror()
+            for _ in range(20):
+                await told(channel, mirror)
+            kept = channel._changes
+            count, values = len(kept), sum(each.domains.count(b'":"') for each in kept)
+            assert values > 100 * count > 1000
+            gc.collect()
+            before = sys.getallocatedblocks()
+            kept.clear()
+            assert before - sys.getallocatedblocks() < 20 * count
 
     async def test_changes_that_take_much_room_are_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(channels, "_BYTES_KEPT", 0)
