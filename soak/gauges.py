@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 PARTS = 15
 """What is looked at is cut into so many parts; of each the least counts, since what is in use for a moment is no leak,
-and the median. Of 20 minutes a part is two rounds of the script; the least of memory differs from the line by 5.8 MiB
-there, and its growth by 4.8 from run to run; the median by 1.1, and its growth by 0.9."""
+and the median. Of 20 minutes a part is two rounds of the script; looked at five times a second the least of memory
+differs from the line by 5.8 MiB, and its growth by 4.8 from run to run; the median by 1.1, and its growth by 0.9."""
 WARM_UP = 0.25
 """Part of the time in which caches fill, and threads begin."""
 LEAST = 2 * PARTS
@@ -69,7 +69,7 @@ class Gauges:
         self.memory = Gauge("memory", "MiB", 8.0)
         self.descriptors = Gauge("descriptors", "", 2.0)
         self.threads = Gauge("threads", "", 0.5)
-        self.tasks = Gauge("tasks", "", 10.0)
+        self.tasks = Gauge("tasks", "", 10.0)  # 35 to 61 as clients come and go; one left by each would be thousands
 
     @property
     def all(self) -> Sequence[Gauge]:

@@ -29,7 +29,7 @@ _BYTES_KEPT = 16 << 20
 """How many bytes of text the changes may have that are kept; then there are fewer of them."""
 
 _Entry = dict[str, Any]
-"""What is said of a domain, its UUID first."""
+"""What is said of a domain; where it is of others, too, with its UUID."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class Change:
     number: int
     """The later one's."""
     domains: bytes
-    """A JSON list with an entry of each domain of which something is said; of one that has come, everything."""
+    """A JSON list with an entry of each domain of which something is said, UUID included; of one that has come, all."""
     gone: frozenset[str]
     """UUIDs."""
     came: frozenset[str]
