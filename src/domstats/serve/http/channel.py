@@ -160,28 +160,40 @@ def _joined(changes: Sequence[Change]) -> Change | None:
     """Changes in a row as one; None where a domain has gone and come again, which one change cannot say."""
     if len(changes) == 1:
         return changes[0]
-    domains: dict[str, _Entry] = {}
+    said: dict[str, list[msgspec.Raw]] = {}
     gone: set[str] = set()
     came: set[str] = set()
     for change in changes:
         if gone & change.came:
             return None
         for uuid in change.gone:
-            domains.pop(uuid, None)
+            said.pop(uuid, None)
         # Who has come and gone in between was never there.
         gone |= change.gone - came
         came = (came - change.gone) | change.came
-        for entry in msgspec.json.decode(change.domains, type=list[_Entry]):
-            was = domains.get(entry["uuid"], {})
-            values = {**was.get("values", {}), **entry.get("values", {})}
-            domains[entry["uuid"]] = {**was, **entry, "values": values} if values else {**was, **entry}
-    # A domain that came has no values that went.
-    for uuid in came:
-        entry = domains[uuid]
-        kept = {key: text for key, text in entry["values"].items() if text is not None} if "values" in entry else {}
-        domains[uuid] = {**entry, "values": kept}
-    last = changes[-1]
-    return Change(changes[0].begin, last.number, _listed(domains.values()), frozenset(gone), frozenset(came))
+        for entry in msgspec.json.decode(change.domains, type=list[msgspec.Raw]):
+            said.setdefault(msgspec.json.decode(entry, type=_Named).uuid, []).append(entry)
+    domains = _listed(_merged(entries, came=uuid in came) for uuid, entries in said.items())
+    return Change(changes[0].begin, changes[-1].number, domains, frozenset(gone), frozenset(came))
+
+
+class _Named(msgspec.Struct):
+    """Of an entry, whose it is."""
+
+    uuid: str
+
+
+def _merged(entries: Sequence[msgspec.Raw], *, came: bool) -> _Entry:
+    """What several entries say of one domain; of one that `came`, everything, so that no value went."""
+    merged: _Entry = {}
+    values: dict[str, str | None] = {}
+    for entry in entries:
+        said = msgspec.json.decode(entry, type=_Entry)
+        values |= said.get("values", {})
+        merged |= said
+    if came:
+        values = {key: text for key, text in values.items() if text is not None}
+    return merged | {"values": values} if values or came else merged
 
 
 def _listed(entries: Iterable[_Entry]) -> bytes:
