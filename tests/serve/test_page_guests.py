@@ -82,16 +82,64 @@ async def test_who_never_answered_is_stuck_since_the_beginning(browser: Browser)
 
 async def test_who_is_stuck_without_values_comes_first(browser: Browser) -> None:
     code = """
-        const { COLUMNS, comparing } = await import("/page/columns.js");
+        const { COLUMNS, sorted } = await import("/page/columns.js");
         const stuck = { status: "blocked" };
         full(100, said("a", { ...stuck, age: 9 }), said("b", { ...stuck, age: null }), said("c", { ...stuck, age: 50 }),
             said("d", {}), said("e", { age: null }));
         const status = COLUMNS.find((column) => column.id === "status");
-        const sorted = [...guests.all.values()].sort(comparing(status, true));
+        const order = sorted(guests.named, status, true);
         const text = (guest) => status.text(guest, 100);
-        return [guests.stuck().map((guest) => guest.uuid), sorted.map((guest) => guest.uuid), text(sorted[0])];
+        return [guests.stuck().map((guest) => guest.uuid), order.map((guest) => guest.uuid), text(order[0])];
     """
     assert await _ran(browser, code) == [["b", "c", "a"], ["b", "c", "a", "e", "d"], "▲ blocked –"]
+
+
+async def test_by_name_after_one_came_went_or_got_another(browser: Browser) -> None:
+    code = """
+        const { View } = await import("/page/view.js");
+        const { COLUMNS } = await import("/page/columns.js");
+        const view = new View();
+        const shown = (id) => {
+            view.sort(COLUMNS.find((column) => column.id === id));
+            return view.arrange(guests, 0).map((guest) => guest.name).join(" ");
+        };
+        full(100, said("b10"), said("b9", { values: { rx: "9" } }), said("a", { values: { rx: "10" } }), said("c"));
+        const found = [shown("rx"), shown("rx"), shown("name"), shown("name"), shown("state")];
+        change(101, [said("B2")], ["a"]);
+        found.push(shown("name"));
+        change(102, [{ uuid: "c", name: "A" }]);
+        found.push(shown("name"), shown("rx"));
+        full(103, said("z"), said("y"));
+        found.push(shown("rx"));
+        return found;
+    """
+    assert await _ran(browser, code) == [
+        "a b9 b10 c", "b9 a b10 c", "a b9 b10 c", "c b10 b9 a", "a b9 b10 c",
+        "B2 b9 b10 c", "b10 b9 B2 A", "b9 A B2 b10", "y z",
+    ]  # fmt: skip
+
+
+async def test_no_figure_is_wider_than_its_cell(browser: Browser) -> None:
+    largest = str(2**64 - 1)
+    values = dict.fromkeys(("mem", "total", "read", "write", "rx", "tx", "vcpus"), largest)
+    values |= {"cpu": "1844674407370955.1", "steal": "99999.9"}
+    domain = {"uuid": "u", "name": "n" * 300, "id": 1, "state": "running", "status": "fresh", "age": 1}
+    data = json.dumps({"sequence": 1, "time": 1.0, "host": {}, "domains": [domain | {"values": values}]})
+    async with served(HOST) as server, opened(browser, server.url) as live:
+        answer = {"body": f"event: full\nid: 1\ndata: {data}\n\n", "content_type": "text/event-stream"}
+        await live.page.route("**/v1/stream*", lambda route: route.fulfill(**answer))
+        await live.page.reload()
+        await expect(live.rows.first.locator(".cpu")).to_have_text("1.8 P")
+        texts = await live.rows.first.locator(".cell").all_inner_texts()
+        assert texts[2:-1] == ["18 E", "1.8 P", "99999.9", *6 * ["16 EiB"]]
+        wide = await live.page.evaluate(
+            "[...document.querySelectorAll('.row:not([hidden]) .cell:not(.name)')]"
+            ".filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)"
+        )
+        assert wide == []
+        title = "1 844 674 407 370 955.1 % of one CPU".replace(" ", "\u202f", 5)
+        await live.rows.first.locator(".cpu").hover()
+        await expect(live.rows.first.locator(".cpu")).to_have_attribute("title", title)
 
 
 async def test_since_when_has_its_date_after_midnight(browser: Browser) -> None:

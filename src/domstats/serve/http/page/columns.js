@@ -1,11 +1,17 @@
 // The table's columns: what each shows of a guest, and what it is sorted by.
 
-import { MISSING, approximate, bytes, duration, exact, tenths } from "./format.js";
+import { MISSING, approximate, bytes, count, duration, exact, tenths } from "./format.js";
 
 // What the stream is asked for: words of the table's columns in docs/reference/columns.md.
 export const ASKED = ["cpu", "cpu-guest", "steal", "mem", "total", "from", "vcpus", "read", "write", "rx", "tx"];
 
-const NAMES_SORT = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+const ROOM = 8; // characters: figures are never cut off, which would make others of them
+
+// A figure as it is written, or, where there is no room for it, scaled: it stands exactly in the cell's title.
+function short(text, write) {
+  const written = write(text);
+  return written.length <= ROOM ? written : count(text);
+}
 
 function number(id, heading, unit, write, more) {
   return {
@@ -13,7 +19,7 @@ function number(id, heading, unit, write, more) {
     heading,
     unit,
     descending: true,
-    text: (guest) => write(guest.values.get(id)),
+    text: (guest) => short(guest.values.get(id), write),
     key: (guest) => approximate(guest.values.get(id)),
     title: (guest) => (guest.values.has(id) ? `${exact(guest.values.get(id))} ${unit}` : "not known"),
     ...more,
@@ -23,7 +29,7 @@ function number(id, heading, unit, write, more) {
 // id, heading and title; text(guest, now) is shown; key(guest) is a number, NaN where there is none, or a string;
 // bar(guest), from 0 to 1, is drawn below; `descending`: how it is sorted at first; `wide`: left out on a phone.
 export const COLUMNS = [
-  { id: "name", heading: "name", text: (guest) => guest.shown, key: (guest) => guest.name },
+  { id: "name", heading: "name", text: (guest) => guest.shown, key: (guest) => guest.place },
   { id: "state", heading: "state", text: (guest) => guest.state || MISSING, key: (guest) => guest.state },
   number("vcpus", "vcpus", "vCPUs online", (text) => text ?? MISSING),
   number("cpu", "cpu %", "% of one CPU", tenths, {
@@ -62,20 +68,17 @@ export function statusText(guest, now) {
   return `${SIGNS[guest.status] ?? ""}${guest.status || MISSING} ${duration(now - guest.since)}`;
 }
 
-// The order of two guests; those without a value come last either way.
-export function comparing(column, descending) {
+// The guests in the order of a column. They come in the order of their names, and so stay those that are equal; those
+// without a value come last either way. Each key is made once: of 1,000 guests some 10,000 pairs are compared.
+export function sorted(guests, column, descending) {
   const sign = descending ? -1 : 1;
-  return (a, b) => {
-    const [left, right] = [column.key(a), column.key(b)];
-    if (typeof left === "string") return sign * NAMES_SORT.compare(left, right) || byName(a, b);
-    const [noLeft, noRight] = [Number.isNaN(left), Number.isNaN(right)];
-    if (noLeft || noRight) return noLeft - noRight || byName(a, b);
-    return sign * (left - right) || byName(a, b);
-  };
-}
-
-function byName(a, b) {
-  return NAMES_SORT.compare(a.name, b.name) || (a.uuid < b.uuid ? -1 : 1);
+  const keyed = guests.map((guest) => ({ guest, key: column.key(guest) }));
+  keyed.sort((a, b) => {
+    const [noLeft, noRight] = [Number.isNaN(a.key), Number.isNaN(b.key)];
+    if (noLeft || noRight) return noLeft - noRight;
+    return a.key === b.key ? 0 : a.key < b.key ? -sign : sign;
+  });
+  return keyed.map(({ guest }) => guest);
 }
 
 function sum(guest, ...ids) {

@@ -2,12 +2,15 @@
 
 import { visible } from "./format.js";
 
+const NAMES = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
 export class Guests {
   constructor() {
     this.all = new Map(); // by UUID
     this.host = {};
     this.time = NaN; // the server's, at the last event: seconds since the epoch
     this.received = 0; // this page's clock at that moment, in milliseconds
+    this.inOrder = null; // by name, until one comes, goes or gets another
   }
 
   // Seconds since the epoch now, by the server's clock.
@@ -15,10 +18,20 @@ export class Guests {
     return this.time + (performance.now() - this.received) / 1000;
   }
 
+  // All guests in the order of their names, each of which knows its place there.
+  get named() {
+    if (!this.inOrder) {
+      this.inOrder = [...this.all.values()].sort((a, b) => NAMES.compare(a.name, b.name) || (a.uuid < b.uuid ? -1 : 1));
+      this.inOrder.forEach((guest, place) => (guest.place = place));
+    }
+    return this.inOrder;
+  }
+
   // Take over a `full` event.
   replace(event) {
     const before = this.all;
     this.all = new Map();
+    this.inOrder = null;
     for (const record of event.domains) {
       const guest = before.get(record.uuid) ?? new Guest(record.uuid);
       guest.values.clear();
@@ -31,8 +44,10 @@ export class Guests {
   // Take over a `change` event.
   change(event) {
     for (const uuid of event.gone ?? []) this.all.delete(uuid);
+    if (event.gone?.length) this.inOrder = null;
     for (const record of event.domains) {
       let guest = this.all.get(record.uuid);
+      if (!guest || record.name !== undefined) this.inOrder = null;
       if (!guest) this.all.set(record.uuid, (guest = new Guest(record.uuid)));
       guest.take(record, event.time);
     }
@@ -56,6 +71,7 @@ export class Guest {
     this.uuid = uuid;
     this.id = null;
     this.name = uuid;
+    this.place = NaN; // among all, by name
     this.shown = uuid; // the name, fit to be seen
     this.state = "";
     this.status = "";

@@ -65,7 +65,7 @@ function only(status) {
 }
 
 function show() {
-  const order = view.arrange(guests.all, performance.now());
+  const order = view.arrange(guests, performance.now());
   table.show(order, guests.now());
   host.show(guests, view.statuses);
   const part = view.words.length > 0 || view.statuses !== null;

@@ -96,7 +96,7 @@ export class Panel {
     const drawn = { key };
     this.drawn = drawn;
     for (const { title, unit, lines } of wanted) {
-      await new Promise(requestAnimationFrame);
+      await afterFrame();
       if (this.drawn !== drawn) return; // closed, or begun anew
       this.charts.push(new Chart(uPlot, title, lines, unit, this.box.querySelector("#charts")));
       this.#draw(this.charts.slice(-1));
@@ -134,4 +134,9 @@ export class Panel {
     const box = this.box.querySelector(`#${id}`);
     if (box.textContent !== text) box.textContent = text;
   }
+}
+
+// Until a frame has been drawn: what is made in it, the browser would lay out and paint before it does anything else.
+function afterFrame() {
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 }

@@ -23,11 +23,13 @@ export class Table {
     this.#follow();
   }
 
-  // Show these guests, at that time by the server's clock.
+  // Show these guests, at that time by the server's clock. What is written between two frames does not make a frame longer
+  // as well; nothing is written while nobody can see it.
   show(guests, now) {
     this.guests = guests;
     this.now = now;
-    this.draw();
+    if (document.hidden) this.draw();
+    else this.#draw();
   }
 
   // Mark the columns that rows are sorted by.

@@ -1,6 +1,6 @@
 // Which guests the table shows, and in which order.
 
-import { COLUMNS, SUMS, comparing } from "./columns.js";
+import { COLUMNS, SUMS, sorted } from "./columns.js";
 
 const STILL = 3000; // milliseconds that the order is kept after the pointer last moved over the rows
 
@@ -43,11 +43,12 @@ export class View {
     this.stillUntil = now + STILL;
   }
 
-  // The guests that are shown, in their order. `all`: a Map by UUID; `now`: milliseconds.
-  arrange(all, now) {
+  // Those of the Guests that are shown, in their order. `now`: milliseconds.
+  arrange(guests, now) {
+    const { all } = guests;
     if (now < this.stillUntil && this.order.every((guest) => all.get(guest.uuid) === guest)) return this.order;
-    const found = [...all.values()].filter((guest) => this.#shows(guest));
-    this.order = found.sort(comparing(this.column, this.descending));
+    const found = guests.named.filter((guest) => this.#shows(guest));
+    this.order = sorted(found, this.column, this.descending);
     return this.order;
   }
 
