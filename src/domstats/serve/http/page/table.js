@@ -107,9 +107,9 @@ export class Table {
       cell.className = `cell ${column.id}`;
       cell.setAttribute("role", "gridcell");
       const text = document.createTextNode("");
-      const isolated = document.createElement("bdi");
-      isolated.append(text);
-      cell.append(isolated);
+      // A figure cannot turn the direction of writing.
+      const holder = column.unit ? cell : cell.appendChild(document.createElement("bdi"));
+      holder.append(text);
       const bar = column.bar ? cell.appendChild(document.createElement("i")) : null;
       box.append(cell);
       return { box: cell, text, bar, length: NaN };
