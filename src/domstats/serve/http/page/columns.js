@@ -27,7 +27,7 @@ function number(id, heading, unit, write, more) {
 }
 
 // id, heading and title; text(guest, now) is shown; key(guest) is a number, NaN where there is none, or a string;
-// bar(guest), from 0 to 1, is drawn below; `descending`: how it is sorted at first; `unit`: a figure's, which others lack.
+// bar(guest), from 0 to 1, is drawn below; `descending`: how it is sorted at first; `unit`: of figures only.
 export const COLUMNS = [
   { id: "name", heading: "name", text: (guest) => guest.shown, key: (guest) => guest.place },
   { id: "state", heading: "state", text: (guest) => guest.state || MISSING, key: (guest) => guest.state },
